@@ -1,0 +1,123 @@
+"""Fixtures of all Python tests. A missing server is a loud skip, and a failure when CI is true."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import pg, proc, s3, shared, sluice
+
+CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+_MISSING = (pg.ServerMissing, s3.ServerMissing, sluice.BinaryMissing)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not _is_worker(config):
+        shared.begin_run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _is_worker(config) or shared.RUN_DIR not in os.environ:
+        return
+    keep = os.environ.get("SLUICE_TEST_LOGS")
+    shared.end_run(Path(keep) if keep else None)
+
+
+def need(obtain: Callable):
+    """obtain(), or a skip that says what is missing; in CI the missing part is a failure."""
+    try:
+        return obtain()
+    except _MISSING as missing:
+        if CI:
+            raise
+        pytest.skip(f"NOT RUN: {missing}")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    outcome = yield
+    setattr(item, f"report_{call.when}", outcome.get_result())
+
+
+def _failed(request: pytest.FixtureRequest) -> bool:
+    reports = [getattr(request.node, f"report_{when}", None) for when in ("setup", "call")]
+    return any(report is not None and report.failed for report in reports)
+
+
+@pytest.fixture
+def workdir(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder of the test's own with a short path; kept and named when the test fails."""
+    path = proc.temp_dir("sluice-t-")
+    yield path
+    keep = os.environ.get("SLUICE_TEST_LOGS")
+    if _failed(request) and keep:
+        name = "".join(char if char.isalnum() or char in "-_" else "_" for char in request.node.name)
+        target = Path(keep) / name[:100]
+        shutil.copytree(path, target, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+    proc.remove_tree(path)
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> pg.PgServer:
+    """The PostgreSQL of this run. A test that stops or breaks a server makes its own."""
+    return need(lambda: shared.get("pg"))
+
+
+@pytest.fixture
+def db(pg_server: pg.PgServer) -> Iterator[pg.PgDatabase]:
+    """An empty database."""
+    with pg_server.database() as database:
+        yield database
+
+
+@pytest.fixture
+def hostile_db(pg_server: pg.PgServer) -> Iterator[pg.PgDatabase]:
+    """An empty database whose settings change how values are printed."""
+    with pg_server.database("h", hostile=True) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> s3.S3Server:
+    """The S3 server of this run, plain HTTP."""
+    return need(lambda: shared.get("s3"))
+
+
+@pytest.fixture(scope="session")
+def s3_tls_server() -> s3.S3Server:
+    """The same with TLS and a certificate authority of its own."""
+    return need(lambda: shared.get("s3_tls"))
+
+
+@pytest.fixture
+def bucket(s3_server: s3.S3Server) -> Iterator[s3.Bucket]:
+    """An empty bucket."""
+    with s3_server.bucket() as made:
+        yield made
+
+
+@pytest.fixture
+def tls_bucket(s3_tls_server: s3.S3Server) -> Iterator[s3.Bucket]:
+    """An empty bucket on the server with TLS."""
+    with s3_tls_server.bucket() as made:
+        yield made
+
+
+@pytest.fixture
+def engine(workdir: Path) -> sluice.Engine:
+    """The engine with sanitizers (build/debug)."""
+    return need(lambda: sluice.Engine(workdir, "debug"))
+
+
+@pytest.fixture
+def release_engine(workdir: Path) -> sluice.Engine:
+    """The engine as users run it (build/release): for time and memory."""
+    return need(lambda: sluice.Engine(workdir, "release"))
