@@ -1,0 +1,100 @@
+/*
+ * A pipeline file, checked: the model that the engine runs.
+ */
+#ifndef SLUICE_CONFIG_PIPELINE_H
+#define SLUICE_CONFIG_PIPELINE_H
+
+#include "base/str.h"
+#include "config/options.h"
+
+/* One entry of `tables.rules` (or `tables.defaults`, whose match is NULL). Rules apply in order,
+ * each laid over the one before: a member that is set replaces. */
+struct sluice_table_rule {
+    char *match; /* glob or "re:…" over the stream name; NULL = all */
+    char **include_columns;
+    size_t include_count;
+    char **exclude_columns;
+    size_t exclude_count;
+    char *where;
+};
+
+struct sluice_tables {
+    char **include; /* globs, "re:" + POSIX extended regex (whole name); none = all tables */
+    size_t include_count;
+    char **exclude;
+    size_t exclude_count;
+    struct sluice_table_rule *rules; /* defaults first */
+    size_t rule_count;
+};
+
+struct sluice_retry {
+    uint32_t max;       /* tries of one shard or commit after the first */
+    int64_t backoff_us; /* first wait */
+    int64_t cap_us;     /* longest wait */
+};
+
+struct sluice_batch_rule { /* 0 = not set */
+    uint64_t rows;
+    uint64_t bytes;
+    int64_t interval_us;
+};
+
+struct sluice_pipeline_node {
+    int32_t kind; /* SLUICE_SOURCE, SLUICE_TRANSFORM, SLUICE_SINK */
+    char *id;
+    char *plugin;
+    uint32_t line;
+    uint32_t column;
+    const struct sluice_component *component; /* borrowed from the registry; NULL if unknown */
+    struct sluice_config *config;
+    size_t *inputs; /* indexes of nodes: transforms and sinks */
+    size_t input_count;
+    struct sluice_tables tables;     /* sources */
+    struct sluice_batch_rule batch;  /* sinks (rotation, commit), sources (size of batches) */
+    uint64_t split_bytes;            /* sources: snapshot.split; 0 = the source's choice */
+    struct sluice_retry retry;       /* on_error.retry, the pipeline's where not given */
+};
+
+struct sluice_pipeline {
+    char *file;
+    char *name; /* [a-z0-9_][a-z0-9_.-]{0,62} */
+    int32_t mode;
+    uint32_t parallelism; /* 0 = number of processors */
+    uint64_t memory_bytes;
+    char *state_uri; /* "file:DIR" */
+    struct sluice_retry retry;
+    struct sluice_pipeline_node *nodes; /* in topological order: inputs stand before */
+    size_t node_count;
+};
+
+/* Finds the component that `plugin:` names; NULL = unknown. `names` below lists what there is, for
+ * did-you-mean. */
+struct sluice_component_lookup {
+    void *ctx;
+    const struct sluice_component *(*find)(void *ctx, int32_t kind, const char *name);
+    /* Writes up to cap names of that kind; returns how many there are. */
+    size_t (*names)(void *ctx, int32_t kind, const char **out, size_t cap);
+};
+
+/* Reads and checks a file with `sets` (--set assignments) laid over it. All problems go to `diags`.
+ * Returns NULL if it cannot be read at all; a pipeline with diags->errors > 0 must not be run. */
+struct sluice_pipeline *sluice_pipeline_load(const char *path, const char *const *sets,
+                                             size_t set_count,
+                                             const struct sluice_component_lookup *lookup,
+                                             struct sluice_diags *diags);
+void sluice_pipeline_free(struct sluice_pipeline *pipeline);
+
+/* 1 if the stream is chosen by include/exclude. Patterns are globs over the whole stream name, or
+ * "re:" regexes (checked at load). */
+int sluice_tables_match(const struct sluice_tables *tables, const char *stream);
+/* 1 if `pattern` (glob or re:) matches; for --tables too. */
+int sluice_pattern_match(const char *pattern, const char *stream);
+/* The rules that apply to the stream, folded. Borrowed strings. */
+void sluice_tables_rule(const struct sluice_tables *tables, const char *stream,
+                        struct sluice_table_rule *out);
+
+/* JSON Schema (draft 2020-12) of pipeline files over the given components, as text; NULL = out of
+ * memory. Free with sluice_free. */
+char *sluice_pipeline_schema(const struct sluice_component *const *components, size_t count);
+
+#endif /* SLUICE_CONFIG_PIPELINE_H */
