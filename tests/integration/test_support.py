@@ -102,7 +102,11 @@ def table(db):
     return db
 
 
-GOOD = ['{"id":1,"v":1.10,"w":"a"}', '{"id":2, "v":null,"w":"x\\u000a\\"y"}', '{"id":3,"v":12345678901234567890.5,"w":""}']
+GOOD = [
+    '{"id":1,"v":1.10,"w":"a"}',
+    '{"id":2, "v":null,"w":"x\\u000a\\"y"}',
+    '{"id":3,"v":12345678901234567890.5,"w":""}',
+]
 
 
 def test_lake_reader_agrees(table, workdir):

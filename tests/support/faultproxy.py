@@ -293,7 +293,7 @@ def expired_token() -> Fault:
 
 
 def skewed() -> Fault:
-    return answer(403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.")
+    return answer(403, "RequestTimeTooSkewed", "Request time and server time are too far apart.")
 
 
 def error_in_200(code: str = "InternalError", forward: bool = False) -> Fault:
