@@ -1,0 +1,84 @@
+/*
+ * A whole sink over a place that keeps objects. The plugin brings a store (store.h) and its own
+ * connection options; all else (rendering, compression, rotation, manifests, recovery) is here.
+ *
+ * struct sluice_sink and struct sluice_lane are defined by this library, so the functions below go
+ * into the plugin's struct sluice_sink_api as they stand:
+ *
+ *     static sluice_status s3_create(const struct sluice_host *host, struct sluice_sink **out,
+ *                                    struct sluice_error *err)
+ *     {
+ *         struct sluice_lake_store *store = NULL;
+ *         SLUICE_TRY(s3_store_create(host, &store, err));
+ *         return sluice_lake_sink_create(host, &s3_store_api, store, out, err);
+ *     }
+ *     static const struct sluice_sink_api s3_api = SLUICE_LAKE_SINK_API(s3_create);
+ *     static const struct sluice_option *const s3_options[] = {&o_bucket, …, SLUICE_LAKE_OPTIONS, NULL};
+ *     … .caps = SLUICE_LAKE_SINK_CAPS, .options = s3_options, .sink = &s3_api
+ *
+ * Threads and ownership are those of struct sluice_sink_api. Object layout: docs/object-layout.md.
+ */
+#ifndef SLUICE_COMMON_LAKE_LAKE_H
+#define SLUICE_COMMON_LAKE_LAKE_H
+
+#include "lake/store.h"
+#include "sluice/abi.h"
+#include "sluice/error.h"
+
+/* The options every lake sink has; list SLUICE_LAKE_OPTIONS after the plugin's own. */
+extern const struct sluice_option sluice_lake_option_format;
+extern const struct sluice_option sluice_lake_option_compression;
+extern const struct sluice_option sluice_lake_option_compression_level;
+extern const struct sluice_option sluice_lake_option_binary;
+#define SLUICE_LAKE_OPTIONS                                      \
+    &sluice_lake_option_format, &sluice_lake_option_compression, \
+        &sluice_lake_option_compression_level, &sluice_lake_option_binary
+
+/* What sluice_component.caps of such a sink says: a manifest names data and token at once. */
+#define SLUICE_LAKE_SINK_CAPS ((uint64_t)SLUICE_SINK_LOAD | (uint64_t)SLUICE_SINK_TRANSACTIONAL)
+
+/* Makes the sink from host->config_get. Moves `store`, also on an error (then it is destroyed).
+ * `api` is borrowed until destroy. No I/O. [ctl] */
+sluice_status sluice_lake_sink_create(const struct sluice_host *host,
+                                      const struct sluice_lake_store_api *api,
+                                      struct sluice_lake_store *store, struct sluice_sink **out,
+                                      struct sluice_error *err) SLUICE_MUST_CHECK;
+
+void sluice_lake_sink_destroy(struct sluice_sink *sink);
+sluice_status sluice_lake_sink_check(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                                     sluice_finding_visit visit, void *vctx,
+                                     struct sluice_error *err);
+void sluice_lake_sink_cancel(struct sluice_sink *sink);
+sluice_status sluice_lake_sink_open(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                                    struct sluice_error *err);
+sluice_status sluice_lake_sink_recover(struct sluice_sink *sink, sluice_recovered_visit visit,
+                                       void *vctx, struct sluice_error *err);
+sluice_status sluice_lake_sink_stream_begin(struct sluice_sink *sink,
+                                            const struct sluice_stream_begin *begin,
+                                            struct sluice_error *err);
+sluice_status sluice_lake_sink_lane_open(struct sluice_sink *sink,
+                                         const struct sluice_shard_desc *shard,
+                                         struct sluice_lane **out, struct sluice_error *err);
+sluice_status sluice_lake_sink_lane_write(struct sluice_lane *lane, struct sluice_batch *batch,
+                                          struct sluice_error *err);
+sluice_status sluice_lake_sink_lane_commit(struct sluice_lane *lane,
+                                           const struct sluice_commit *commit,
+                                           struct sluice_error *err);
+void sluice_lake_sink_lane_abort(struct sluice_lane *lane);
+void sluice_lake_sink_lane_close(struct sluice_lane *lane);
+sluice_status sluice_lake_sink_stream_end(struct sluice_sink *sink,
+                                          const struct sluice_stream_end *end,
+                                          struct sluice_error *err);
+uint64_t sluice_lake_sink_bytes_written(struct sluice_sink *sink);
+
+#define SLUICE_LAKE_SINK_API(create_)                                                              \
+    {                                                                                              \
+        (uint32_t)sizeof(struct sluice_sink_api), 0, create_, sluice_lake_sink_destroy,            \
+            sluice_lake_sink_check, sluice_lake_sink_cancel, sluice_lake_sink_open,                \
+            sluice_lake_sink_recover, sluice_lake_sink_stream_begin, sluice_lake_sink_lane_open,   \
+            sluice_lake_sink_lane_write, sluice_lake_sink_lane_commit,                             \
+            sluice_lake_sink_lane_abort, sluice_lake_sink_lane_close, sluice_lake_sink_stream_end, \
+            sluice_lake_sink_bytes_written                                                         \
+    }
+
+#endif /* SLUICE_COMMON_LAKE_LAKE_H */
