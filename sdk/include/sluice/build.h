@@ -10,7 +10,8 @@
  * cuts all columns back to the last whole row.
  *
  * One thread at a time per builder. Finished arrays own their buffers: they may be released on any
- * thread, also after the builder is gone.
+ * thread, also after the builder is gone. The buffers of a released array go back to its builder,
+ * so that a steady flow of batches allocates nothing.
  */
 #ifndef SLUICE_BUILD_H
 #define SLUICE_BUILD_H
@@ -38,6 +39,7 @@ struct sluice_column {
     struct sluice_column *children; /* list: 1; struct: n */
     int32_t child_count;
     int32_t reserved;
+    struct sluice_column_store *store; /* where the buffers go back to; of the library */
 };
 
 struct sluice_rows {
@@ -45,7 +47,9 @@ struct sluice_rows {
     int64_t column_count;
     int64_t rows;     /* whole rows; the caller adds one per row with sluice_rows_end_row */
     int64_t max_rows;
-    int64_t bytes;    /* variable data of whole rows so far, kept by end_row */
+    int64_t bytes;    /* reserved, 0: see sluice_rows_bytes */
+    struct sluice_rows_batch *batch; /* the buffers being filled; of the library */
+    struct sluice_rows_pool *pool;   /* a released batch waits here for the next finish */
 };
 
 /* Prepares for rows of the struct `schema`. */
@@ -55,7 +59,8 @@ sluice_status sluice_rows_init(struct sluice_rows *rows, const struct ArrowSchem
 void sluice_rows_free(struct sluice_rows *rows);
 
 /* Moves the collected rows into *out (a struct array; the caller releases it) and starts anew with
- * fresh buffers of like size. Also works with zero rows. */
+ * buffers of like size. Also works with zero rows. On an error the rows stay. INTERNAL: a column
+ * does not have rows->rows values. */
 sluice_status sluice_rows_finish(struct sluice_rows *rows, struct ArrowArray *out,
                                  struct sluice_error *err) SLUICE_MUST_CHECK;
 
@@ -75,6 +80,21 @@ sluice_status sluice_column_put_null_slow(struct sluice_column *col, struct slui
 static inline sluice_status sluice_column_put_null(struct sluice_column *col,
                                                    struct sluice_error *err)
 {
+    /* The validity bit is 0 already; the value below a NULL is zeroed to keep bytes reproducible. */
+    if (col->validity != NULL && col->child_count == 0) {
+        if (col->offsets != NULL) {
+            col->null_count++;
+            col->length++;
+            col->offsets[col->length] = (int32_t)col->values_size;
+            return SLUICE_OK;
+        }
+        if (col->type.width == 8) {
+            memset(col->values + (uint64_t)col->length * 8u, 0, 8);
+            col->null_count++;
+            col->length++;
+            return SLUICE_OK;
+        }
+    }
     return sluice_column_put_null_slow(col, err);
 }
 
@@ -105,6 +125,8 @@ SLUICE_COLUMN_PUT_(i8, int8_t)
 SLUICE_COLUMN_PUT_(i16, int16_t)
 SLUICE_COLUMN_PUT_(i32, int32_t)
 SLUICE_COLUMN_PUT_(i64, int64_t)
+SLUICE_COLUMN_PUT_(u8, uint8_t)
+SLUICE_COLUMN_PUT_(u16, uint16_t)
 SLUICE_COLUMN_PUT_(u32, uint32_t)
 SLUICE_COLUMN_PUT_(u64, uint64_t)
 SLUICE_COLUMN_PUT_(f32, float)
@@ -172,8 +194,33 @@ static inline void sluice_column_put_interval(struct sluice_column *col, int32_t
     sluice_column_valid_(col);
 }
 
-/* List: append the elements to &col->children[0], then end the list value. Struct: append each
- * child once, then end. */
+/* Whole columns at once: `n` fixed-width values are to be written at the place returned, which is
+ * valid until the next call on the column; they are counted as values. Not for bool. */
+static inline uint8_t *sluice_column_put_many(struct sluice_column *col, int64_t n)
+{
+    uint8_t *to = col->values + (uint64_t)col->length * (uint64_t)col->type.width;
+    if (col->validity == NULL) {
+        col->length += n;
+        return to;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        sluice_column_valid_(col);
+    }
+    return to;
+}
+
+/* Turns a value that was appended before into NULL; `row` < col->length. Variable-width values keep
+ * their bytes below the NULL. NOMEM is the only error. */
+sluice_status sluice_column_make_null(struct sluice_column *col, int64_t row,
+                                      struct sluice_error *err) SLUICE_MUST_CHECK;
+
+/* Makes sure that `more` values can be appended. Columns of a row never need it; the child of a list
+ * does, since its values outnumber the rows. */
+sluice_status sluice_column_reserve(struct sluice_column *col, int64_t more,
+                                    struct sluice_error *err) SLUICE_MUST_CHECK;
+
+/* List: reserve and append the elements in &col->children[0], then end the list value. Struct:
+ * append each child once, then end. */
 sluice_status sluice_column_end_list(struct sluice_column *col, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 void sluice_column_end_struct(struct sluice_column *col);
