@@ -91,6 +91,7 @@ class Running:
                 args, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
         self._usage: Any = None
+        self._peak_kib = 0
         self._rc: int | None = None
 
     @property
@@ -108,6 +109,8 @@ class Running:
     def poll(self) -> int | None:
         """The exit code, None while it runs; a signal is 128 + its number, as in a shell."""
         if self._rc is None:
+            # Not ru_maxrss: that starts from the size of the process that forked us.
+            self._peak_kib = max(self._peak_kib, proc.rss_kib(self.pid)[1])
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
             if pid:
                 self._usage = usage
@@ -163,7 +166,7 @@ class Running:
             stdout=self.stdout,
             stderr=self.stderr,
             seconds=time.monotonic() - self._start,
-            peak_rss_kib=usage.ru_maxrss,
+            peak_rss_kib=self._peak_kib,
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             args=self.args,
         )

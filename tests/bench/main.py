@@ -1,0 +1,80 @@
+"""scripts/bench: starts a private PostgreSQL, fills it, and runs one benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from support import pg
+
+from . import b2, b13, data
+from .contestants import FORMATS, Bench
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SETTINGS = {
+    "shared_buffers": "2GB",
+    "autovacuum": "off",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_parallel_workers_per_gather": "0",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "256MB",
+    "jit": "off",
+}
+
+
+def scratch_parent() -> Path:
+    """Memory rather than a disk, where there is enough: what is measured is the program."""
+    shm = Path("/dev/shm")
+    if shm.is_dir() and shutil.disk_usage(shm).free > 8 << 30:
+        return shm
+    return Path(tempfile.gettempdir())
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Runs a benchmark: the engine, its peers, the limit."
+    )
+    parser.add_argument("which", choices=["B2", "B13"], help="B2: to JSON lines and CSV. B13: footprint")
+    parser.add_argument("--quick", action="store_true", help="1 M rows and two rounds: under 5 minutes")
+    parser.add_argument("--rounds", type=int, help="rounds (5; quick: 2)")
+    parser.add_argument("--tables", default="LWJ", help="letters of L, W and J (LWJ)")
+    parser.add_argument("--formats", help=f"comma list of {', '.join(FORMATS)}")
+    parser.add_argument("--only", default="", help='comma list of contestants, e.g. "sluice,DuckDB"')
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    rounds = options.rounds or (2 if options.quick else 5)
+    formats = (options.formats or ("jsonl.zst,csv.zst,null" if options.quick
+               else "jsonl.zst,csv.zst,csv.gz,csv,jsonl,null")).split(",")
+    only = [name.strip() for name in options.only.split(",") if name.strip()]
+    start = time.monotonic()
+    server = pg.PgServer.create(SETTINGS)
+    scratch = Path(tempfile.mkdtemp(prefix="sluice-bench-", dir=scratch_parent()))
+    try:
+        database = server.create_database("bench")
+        bench = Bench(server, database, scratch)
+        letters = options.tables if options.which == "B2" else "L"
+        tables = data.build(database, options.quick, letters)
+        sizes = ", ".join(f"{table.letter} {table.rows:,} × {len(table.columns)}" for table in tables)
+        version = database.value("SHOW server_version")
+        print(f"PostgreSQL {version}; {sizes}; ready in {time.monotonic() - start:.0f} s\n", flush=True)
+        if options.which == "B2":
+            return b2.main(bench, tables, formats, rounds, only, ROOT)
+        return b13.main(bench, tables[0], options.quick, ROOT)
+    finally:
+        server.destroy()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
