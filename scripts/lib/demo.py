@@ -52,7 +52,7 @@ SAMPLE = [
     "CREATE TYPE gender AS ENUM ('F', 'M', 'X')",
     "CREATE TABLE department (dept_no char(4) PRIMARY KEY, dept_name varchar(40) NOT NULL UNIQUE,"
     " budget numeric(14,2), founded date, office point, note text)",
-    "INSERT INTO department SELECT 'd' || to_char(i, 'FM000'), n, 250000.10 * i, date '1984-01-01' + 97 * i,"
+    "INSERT INTO department SELECT 'd' || to_char(i, 'FM000'), n, 250000.10 * i, date '1984-01-01' + 97 * i::int,"
     " point(i * 1.5, -i), CASE i % 3 WHEN 0 THEN NULL WHEN 1 THEN E'floor ' || i || E'\\nask for \"Zoë\"' ELSE '' END"
     " FROM unnest(ARRAY['Marketing','Finance','Human Resources','Production','Development','Quality"
     " Management','Sales','Research','Customer Service','Écoles & Ausbildung','開発']) WITH ORDINALITY AS t(n, i)",
@@ -62,7 +62,8 @@ SAMPLE = [
     "INSERT INTO employee SELECT i, date '1952-02-01' + (random() * 14000)::int,"
     " (ARRAY['Georgi','Bezalel','Parto','Chirstian','Kyoichi','Anneke','Zoë','Sumant','José','Łukasz'])[1 + i % 10],"
     " (ARRAY['Facello','Simmel','Bamford','Koblick','Maliniak','Preusig','O''Brien','Piveteau'])[1 + i % 8],"
-    " (ARRAY['F','M','X',NULL])[1 + i % 4]::gender, timestamptz '1985-01-01 08:00:00+00' + random() * interval '35 years',"
+    " (ARRAY['F','M','X',NULL])[1 + i % 4]::gender,"
+    " timestamptz '1985-01-01 08:00:00+00' + random() * interval '35 years',"
     " CASE WHEN i % 9 > 0 THEN 'emp' || i || '@example.org' END, i % 11 > 0, md5(i::text)::uuid,"
     " CASE WHEN i % 5 > 0 THEN ARRAY['sql', 'skill ' || i % 17, NULL] END,"
     " CASE WHEN i % 7 > 0 THEN jsonb_build_object('level', i % 6, 'rate', round((random() * 100)::numeric, 3),"
@@ -78,7 +79,8 @@ SAMPLE = [
     "CREATE TABLE salary (emp_no int REFERENCES employee, amount numeric(12,2) NOT NULL, valid daterange NOT NULL,"
     " bonus double precision, PRIMARY KEY (emp_no, valid))",
     "INSERT INTO salary SELECT i, 38000 + round((random() * 90000)::numeric, 2),"
-    " daterange(date '1990-01-01' + 365 * y, date '1990-01-01' + 365 * (y + 1)), CASE WHEN y % 2 = 0 THEN random() * 1e4 END"
+    " daterange(date '1990-01-01' + 365 * y, date '1990-01-01' + 365 * (y + 1)),"
+    " CASE WHEN y % 2 = 0 THEN random() * 1e4 END"
     " FROM generate_series(10001, 60000) i, generate_series(0, 4) y",
     "CREATE TABLE title (emp_no int REFERENCES employee, title varchar(50), from_date date, to_date date,"
     " PRIMARY KEY (emp_no, title, from_date))",
