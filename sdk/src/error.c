@@ -53,6 +53,7 @@ void sluice_error_clear(struct sluice_error *err)
 }
 
 /* Formats into text[cap]; returns the length, cut at a whole character. */
+SLUICE_PRINTF(3, 0)
 static uint64_t format_text(char *text, uint64_t cap, const char *format, va_list args)
 {
     int n = vsnprintf(text, cap, format, args);
