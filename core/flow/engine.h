@@ -11,13 +11,13 @@
 struct sluice_engine;
 
 struct sluice_run_options {
-    uint64_t row_limit;          /* at most so many rows a stream; 0 = all. A limited load is not
+    uint64_t row_limit;        /* at most so many rows a stream; 0 = all. A limited load is not
                                     remembered as a load: it has a state of its own */
-    const char *const *tables;   /* patterns laid over every source's choice; none = no change */
+    const char *const *tables; /* patterns laid over every source's choice; none = no change */
     size_t table_count;
-    uint32_t parallelism;        /* 0 = the pipeline's */
-    int32_t once;                /* 1 = catch up and end (full_load_only always does) */
-    int32_t validate_batches;    /* 1 = check every batch in full (debugging plugins) */
+    uint32_t parallelism;     /* 0 = the pipeline's */
+    int32_t once;             /* 1 = catch up and end (full_load_only always does) */
+    int32_t validate_batches; /* 1 = check every batch in full (debugging plugins) */
 };
 
 /* Borrows pipeline, registry and state (may be NULL: nothing is remembered) until destroy. */
@@ -58,7 +58,7 @@ struct sluice_progress_stream {
     int64_t started_us;    /* monotonic; 0 = not yet */
     int64_t finished_us;   /* monotonic; 0 = not yet */
     uint32_t retries;
-    const char *message;   /* FAILED: the error; NULL otherwise */
+    const char *message; /* FAILED: the error; NULL otherwise */
 };
 
 struct sluice_progress {

@@ -13,9 +13,9 @@
  * gives a finding of severity ERROR, never an error of the call. */
 typedef void (*sluice_check_visit)(void *ctx, const char *node,
                                    const struct sluice_finding *finding);
-sluice_status sluice_flow_check(const struct sluice_pipeline *pipeline, struct sluice_cancel *cancel,
-                                sluice_check_visit visit, void *ctx, struct sluice_error *err)
-    SLUICE_MUST_CHECK;
+sluice_status sluice_flow_check(const struct sluice_pipeline *pipeline,
+                                struct sluice_cancel *cancel, sluice_check_visit visit, void *ctx,
+                                struct sluice_error *err) SLUICE_MUST_CHECK;
 
 /* Streams of every source; `chosen` tells whether the pipeline's tables match. */
 typedef sluice_status (*sluice_discover_visit)(void *ctx, const char *source,
@@ -26,14 +26,19 @@ sluice_status sluice_flow_discover(const struct sluice_pipeline *pipeline,
                                    void *ctx, struct sluice_error *err) SLUICE_MUST_CHECK;
 
 /* What a run would do with one stream in one sink. */
-enum { SLUICE_PLAN_LOAD = 1, SLUICE_PLAN_RELOAD = 2, SLUICE_PLAN_SKIP = 3, SLUICE_PLAN_REFUSED = 4 };
+enum {
+    SLUICE_PLAN_LOAD = 1,
+    SLUICE_PLAN_RELOAD = 2,
+    SLUICE_PLAN_SKIP = 3,
+    SLUICE_PLAN_REFUSED = 4
+};
 struct sluice_plan_stream {
     const char *source;
     const char *sink;
-    const char *stream;      /* at the source */
-    const char *stream_out;  /* as it reaches the sink (after transforms); NULL = dropped */
-    int32_t action;          /* SLUICE_PLAN_* */
-    const char *reason;      /* one line */
+    const char *stream;     /* at the source */
+    const char *stream_out; /* as it reaches the sink (after transforms); NULL = dropped */
+    int32_t action;         /* SLUICE_PLAN_* */
+    const char *reason;     /* one line */
     const struct sluice_stream_desc *desc; /* as it reaches the sink; NULL = dropped or refused */
 };
 typedef sluice_status (*sluice_plan_visit)(void *ctx, const struct sluice_plan_stream *stream);

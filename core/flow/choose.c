@@ -1,0 +1,206 @@
+#include <string.h>
+
+#include "base/alloc.h"
+#include "flow/internal.h"
+#include "log/log.h"
+
+int sluice_flow_chooses(const struct sluice_pipeline_node *node,
+                        const struct sluice_run_options *options,
+                        const struct sluice_stream_desc *desc)
+{
+    if ((desc->flags & SLUICE_STREAM_INTERNAL) != 0 ||
+        !sluice_tables_match(&node->tables, desc->name)) {
+        return 0;
+    }
+    for (size_t i = 0; i < options->table_count; i++) {
+        if (sluice_pattern_match(options->tables[i], desc->name)) {
+            return 1;
+        }
+    }
+    return options->table_count == 0;
+}
+
+struct sluice_flow_stream *sluice_flow_source_stream(struct sluice_flow_source *source,
+                                                     const char *name)
+{
+    return sluice_map_get(&source->by_name, name);
+}
+
+static sluice_status add_stream(struct sluice_flow_source *source,
+                                struct sluice_flow_stream *stream, struct sluice_error *err)
+{
+    struct sluice_engine *engine = source->engine;
+    pthread_mutex_lock(&engine->mutex);
+    int ok = sluice_alloc_grow((void **)&source->streams, &source->stream_cap,
+                               source->stream_count + 1, sizeof *source->streams) &&
+             sluice_map_put(&source->by_name, stream->name, stream);
+    if (ok) {
+        source->streams[source->stream_count++] = stream;
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    if (!ok) {
+        sluice_flow_stream_free(stream);
+        return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
+                                "out of memory for the streams");
+    }
+    return SLUICE_OK;
+}
+
+struct discover_ctx {
+    struct sluice_flow_source *source;
+    struct sluice_error *err;
+    size_t seen;
+};
+
+static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc *desc,
+                                     const struct sluice_error *problem)
+{
+    struct discover_ctx *ctx = vctx;
+    struct sluice_flow_source *source = ctx->source;
+    ctx->seen++;
+    if (!sluice_flow_chooses(source->node, &source->engine->options, desc)) {
+        return SLUICE_OK;
+    }
+    struct sluice_flow_stream *stream = sluice_flow_source_stream(source, desc->name);
+    if (stream == NULL) {
+        stream = sluice_flow_stream_create(source, desc, ctx->err);
+        if (stream == NULL) {
+            return SLUICE_E_NOMEM;
+        }
+        SLUICE_TRY(add_stream(source, stream, ctx->err));
+        int64_t limit = source->engine->options.row_limit > 0
+                            ? (int64_t)source->engine->options.row_limit
+                            : INT64_MAX;
+        atomic_store(&stream->limit_left, limit);
+    }
+    stream->discovered = source->generation;
+    if (problem != NULL && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
+        sluice_flow_stream_fail(stream, problem);
+    }
+    return SLUICE_OK;
+}
+
+sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
+                                      const struct sluice_stream_desc *desc,
+                                      struct sluice_chain *binder, struct sluice_error *err)
+{
+    struct sluice_stream_desc *copy = sluice_stream_desc_copy(desc);
+    if (copy == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+    }
+    if (desc != stream->desc) {
+        stream->source_stream_id = desc->stream_id;
+    }
+    copy->stream_id = stream->desc->stream_id; /* the engine's own stays */
+    sluice_stream_desc_free(stream->desc);
+    stream->desc = copy;
+    atomic_store(&stream->rows_estimate, copy->rows_estimate);
+    SLUICE_TRY(sluice_chain_bind(binder, copy, err));
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        const struct sluice_stream_desc *out = sluice_chain_leaf(binder, i);
+        sluice_stream_desc_free(leaf->desc);
+        leaf->desc = out == NULL ? NULL : sluice_stream_desc_copy(out);
+        if (out != NULL && leaf->desc == NULL) {
+            return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+        }
+        for (size_t k = 0; k < i; k++) {
+            if (out != NULL && stream->leaves[k].desc != NULL &&
+                stream->leaves[k].sink == leaf->sink) {
+                return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                                        "stream %s reaches sink %s on two ways through the graph; "
+                                        "leave one input out",
+                                        stream->name, leaf->sink->node->id);
+            }
+        }
+    }
+    return SLUICE_OK;
+}
+
+static int done_by_state(const struct sluice_flow_stream *stream,
+                         const struct sluice_flow_leaf *leaf)
+{
+    struct sluice_str key = SLUICE_STR_INIT;
+    sluice_str_printf(&key, "%s\x1f%s\x1f%s", stream->source->node->id, stream->name,
+                      leaf->sink->node->id);
+    int done = !key.failed && sluice_map_has(&stream->source->engine->done, key.data);
+    sluice_str_free(&key);
+    return done;
+}
+
+/* Which sinks still have to get the stream in this load. */
+static void mark_needed(struct sluice_flow_stream *stream)
+{
+    int needed = 0;
+    int wired = 0;
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        leaf->needed = leaf->desc != NULL && !leaf->complete && !leaf->failed;
+        wired |= leaf->desc != NULL;
+        if (leaf->needed && (sluice_map_has(&leaf->sink->complete, leaf->desc->name) ||
+                             done_by_state(stream, leaf))) {
+            leaf->complete = 1;
+            leaf->needed = 0;
+        }
+        needed |= leaf->needed;
+    }
+    stream->selected = needed;
+    if (!needed && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
+        atomic_store(&stream->status, SLUICE_PROGRESS_SKIPPED);
+        sluice_log_line(wired ? SLUICE_LOG_INFO : SLUICE_LOG_WARN, stream->source->node->id,
+                        "%s stream=%s",
+                        wired ? "stream is complete since an earlier run of this load"
+                              : "stream is dropped by every transform",
+                        stream->name);
+    }
+}
+
+static int is_over(const struct sluice_flow_stream *stream)
+{
+    int32_t status = atomic_load(&stream->status);
+    return status == SLUICE_PROGRESS_FAILED || status == SLUICE_PROGRESS_COMPLETE ||
+           status == SLUICE_PROGRESS_SKIPPED;
+}
+
+static sluice_status check_any(const struct sluice_flow_source *source, size_t seen,
+                               struct sluice_error *err)
+{
+    if (source->stream_count > 0) {
+        return SLUICE_OK;
+    }
+    return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                            "source %s: no table matches tables.include%s (%zu tables seen); "
+                            "`sluice discover` lists them",
+                            source->node->id,
+                            source->engine->options.table_count > 0 ? " and --tables" : "", seen);
+}
+
+sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
+                                        struct sluice_chain *binder, struct sluice_error *err)
+{
+    struct discover_ctx ctx = {.source = source, .err = err};
+    SLUICE_TRY(source->api->discover(source->src, keep_discovered, &ctx, err));
+    SLUICE_TRY(check_any(source, ctx.seen, err));
+    for (size_t i = 0; i < source->stream_count; i++) {
+        struct sluice_flow_stream *stream = source->streams[i];
+        stream->selected = 0;
+        if (is_over(stream)) {
+            continue;
+        }
+        if (stream->discovered != source->generation) {
+            struct sluice_error gone = SLUICE_ERROR_INIT;
+            (void)sluice_error_set(&gone, SLUICE_E_NOT_FOUND, 0, "table %s is no longer there",
+                                   stream->name);
+            sluice_flow_stream_fail(stream, &gone);
+            continue;
+        }
+        sluice_status status = sluice_flow_stream_bind(stream, stream->desc, binder, err);
+        if (status < 0 && (err->flags & SLUICE_ERROR_FATAL) == 0) {
+            sluice_flow_stream_fail(stream, err);
+            continue;
+        }
+        SLUICE_TRY(status);
+        mark_needed(stream);
+    }
+    return SLUICE_OK;
+}

@@ -1,0 +1,376 @@
+/*
+ * Life of an engine: made, run once, watched, destroyed. The controller's loop is in control.c.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "flow/control.h"
+#include "log/log.h"
+
+#define MEMORY_PER_WORKER (16u * 1024u * 1024u) /* a batch, an encoder, a part being filled */
+
+static uint32_t choose_workers(const struct sluice_engine *engine)
+{
+    uint32_t n = engine->options.parallelism != 0 ? engine->options.parallelism
+                                                  : engine->pipeline->parallelism;
+    if (n == 0) {
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+        n = cpus > 0 ? (uint32_t)cpus : 1;
+    }
+    if (n > SLUICE_LIMIT_PARALLELISM) {
+        n = SLUICE_LIMIT_PARALLELISM;
+    }
+    uint64_t fit = engine->budget.limit / MEMORY_PER_WORKER;
+    if (fit < 1) {
+        fit = 1;
+    }
+    if (n > fit) {
+        sluice_log_line(SLUICE_LOG_INFO, "flow",
+                        "parallelism is bounded by memory wanted=%u workers=%llu memory=%llu", n,
+                        (unsigned long long)fit, (unsigned long long)engine->budget.limit);
+        n = (uint32_t)fit;
+    }
+    return n;
+}
+
+static sluice_status make_nodes(struct sluice_engine *engine, struct sluice_error *err)
+{
+    const struct sluice_pipeline *pipeline = engine->pipeline;
+    engine->sinks = sluice_alloc_zero(pipeline->node_count, sizeof *engine->sinks);
+    engine->sources = sluice_alloc_zero(pipeline->node_count, sizeof *engine->sources);
+    if (engine->sinks == NULL || engine->sources == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for the graph");
+    }
+    for (size_t i = 0; i < pipeline->node_count; i++) {
+        if (pipeline->nodes[i].kind == SLUICE_SINK) {
+            struct sluice_flow_sink *sink = &engine->sinks[engine->sink_count++];
+            sink->node = &pipeline->nodes[i];
+            sink->api = sink->node->component->sink;
+        }
+    }
+    for (size_t i = 0; i < pipeline->node_count; i++) {
+        if (pipeline->nodes[i].kind == SLUICE_SOURCE) {
+            struct sluice_flow_source *source = &engine->sources[engine->source_count++];
+            SLUICE_TRY(sluice_flow_source_init(engine, source, i, err));
+        }
+    }
+    return SLUICE_OK;
+}
+
+static void init_sync(struct sluice_engine *engine)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&engine->mutex, NULL);
+    pthread_mutex_init(&engine->fatal_mutex, NULL);
+    pthread_cond_init(&engine->work, &attr);
+    pthread_cond_init(&engine->events, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+sluice_status sluice_engine_create(const struct sluice_pipeline *pipeline,
+                                   struct sluice_registry *registry, struct sluice_state *state,
+                                   const struct sluice_run_options *options,
+                                   struct sluice_engine **out, struct sluice_error *err)
+{
+    struct sluice_engine *engine = sluice_alloc_zero(1, sizeof *engine);
+    if (engine == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for the engine");
+    }
+    sluice_status status = sluice_cancel_init(&engine->cancel, err);
+    if (status < 0) {
+        sluice_free(engine);
+        return status;
+    }
+    engine->pipeline = pipeline;
+    engine->registry = registry;
+    engine->options = *options;
+    /* A part of the tables, or of their rows, is a load of its own that no later run goes on with. */
+    engine->state = options->row_limit > 0 || options->table_count > 0 ? NULL : state;
+    sluice_budget_init(&engine->budget, pipeline->memory_bytes != 0 ? pipeline->memory_bytes
+                                                                    : SLUICE_DEFAULT_MEMORY);
+    init_sync(engine);
+    atomic_store(&engine->phase, "connecting");
+    engine->started_us = sluice_now_us(SLUICE_CLOCK_MONOTONIC);
+    engine->metrics = sluice_metrics_create();
+    engine->env = (struct sluice_flow_env){.pipeline = pipeline,
+                                           .cancel = &engine->cancel,
+                                           .budget = &engine->budget,
+                                           .metrics = engine->metrics};
+    engine->worker_count = choose_workers(engine);
+    status = engine->metrics == NULL
+                 ? sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for the metrics")
+                 : make_nodes(engine, err);
+    if (status < 0) {
+        sluice_engine_destroy(engine);
+        return status;
+    }
+    *out = engine;
+    return SLUICE_OK;
+}
+
+void sluice_engine_destroy(struct sluice_engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < engine->source_count; i++) {
+        sluice_flow_source_free(&engine->sources[i]);
+    }
+    for (size_t i = 0; i < engine->sink_count; i++) {
+        sluice_flow_sink_close(engine, &engine->sinks[i]);
+    }
+    sluice_free(engine->sources);
+    sluice_free(engine->sinks);
+    sluice_map_free(&engine->done);
+    sluice_metrics_destroy(engine->metrics);
+    sluice_budget_free(&engine->budget);
+    sluice_cancel_free(&engine->cancel);
+    pthread_cond_destroy(&engine->work);
+    pthread_cond_destroy(&engine->events);
+    pthread_mutex_destroy(&engine->mutex);
+    pthread_mutex_destroy(&engine->fatal_mutex);
+    sluice_free(engine);
+}
+
+/* ---- stopping ---- */
+
+int sluice_flow_stopped(struct sluice_engine *engine)
+{
+    return atomic_load(&engine->drained) || atomic_load(&engine->failed) ||
+           sluice_cancel_raised(&engine->cancel);
+}
+
+void sluice_flow_cancel_all(struct sluice_engine *engine)
+{
+    sluice_cancel_raise(&engine->cancel);
+    pthread_mutex_lock(&engine->mutex); /* keeps the instances alive; cancel never blocks */
+    for (size_t i = 0; i < engine->source_count; i++) {
+        if (engine->sources[i].src != NULL) {
+            engine->sources[i].api->cancel(engine->sources[i].src);
+        }
+    }
+    for (size_t i = 0; i < engine->sink_count; i++) {
+        if (engine->sinks[i].sink != NULL) {
+            engine->sinks[i].api->cancel(engine->sinks[i].sink);
+        }
+    }
+    pthread_cond_broadcast(&engine->work);
+    pthread_cond_broadcast(&engine->events);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+void sluice_flow_fail(struct sluice_engine *engine, const struct sluice_error *err)
+{
+    int first = 0;
+    pthread_mutex_lock(&engine->fatal_mutex);
+    if (!atomic_load(&engine->failed)) {
+        engine->fatal = *err;
+        atomic_store(&engine->failed, 1);
+        first = 1;
+    }
+    pthread_mutex_unlock(&engine->fatal_mutex);
+    if (first) {
+        sluice_flow_cancel_all(engine);
+    }
+}
+
+void sluice_engine_drain(struct sluice_engine *engine)
+{
+    atomic_store(&engine->drained, 1);
+    sluice_flow_cancel_all(engine);
+}
+
+/* ---- run ---- */
+
+static sluice_status choose_load(struct sluice_engine *engine, struct sluice_error *err)
+{
+    int64_t now = sluice_now_us(SLUICE_CLOCK_WALL);
+    if (engine->state == NULL) {
+        char stamp[24];
+        sluice_time_stamp(now, stamp);
+        (void)snprintf(engine->load.load_id, sizeof engine->load.load_id, "%s-%08x", stamp,
+                       (unsigned)(now & 0xffffffff));
+        engine->load.started_us = now;
+        return SLUICE_OK;
+    }
+    sluice_status status = sluice_state_load_last(engine->state, &engine->load, err);
+    if (status >= 0 && engine->load.finished_us == 0) {
+        engine->resumed = 1;
+        return SLUICE_OK;
+    }
+    if (status < 0 && status != SLUICE_E_NOT_FOUND) {
+        return status;
+    }
+    return sluice_state_load_begin(engine->state, now, &engine->load, err);
+}
+
+static sluice_status keep_done(void *ctx, const struct sluice_state_stream *stream)
+{
+    struct sluice_engine *engine = ctx;
+    if (stream->status != SLUICE_STATE_STREAM_COMPLETE) {
+        return SLUICE_OK;
+    }
+    struct sluice_str key = SLUICE_STR_INIT;
+    sluice_str_printf(&key, "%s\x1f%s\x1f%s", stream->source, stream->stream, stream->sink);
+    int ok = !key.failed && sluice_map_put(&engine->done, key.data, engine);
+    sluice_str_free(&key);
+    return ok ? SLUICE_OK : SLUICE_E_NOMEM;
+}
+
+static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *err)
+{
+    SLUICE_TRY(choose_load(engine, err));
+    sluice_log_line(SLUICE_LOG_INFO, "flow", "%s pipeline=%s load=%s workers=%u",
+                    engine->resumed ? "going on with an unfinished load" : "load begins",
+                    engine->pipeline->name, engine->load.load_id, engine->worker_count);
+    if (engine->state != NULL) {
+        SLUICE_TRY(sluice_state_run_begin(engine->state, engine->load.load_id,
+                                          sluice_now_us(SLUICE_CLOCK_WALL), &engine->run_id, err));
+        if (engine->resumed) {
+            SLUICE_TRY(
+                sluice_state_streams(engine->state, engine->load.load_id, keep_done, engine, err));
+        }
+    }
+    return sluice_control_open(engine, err);
+}
+
+static void finish_state(struct sluice_engine *engine, int whole, const char *outcome,
+                         const char *message)
+{
+    if (engine->state == NULL || engine->run_id == 0) {
+        return;
+    }
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    int64_t now = sluice_now_us(SLUICE_CLOCK_WALL);
+    struct sluice_progress progress = {0};
+    sluice_engine_progress(engine, &progress, NULL, NULL);
+    sluice_status status = SLUICE_OK;
+    if (whole) {
+        status = sluice_state_load_finish(engine->state, engine->load.load_id, now, &err);
+    }
+    if (status >= 0) {
+        status = sluice_state_run_finish(engine->state, engine->run_id, now, outcome, message,
+                                         (int64_t)progress.rows, &err);
+    }
+    if (status < 0) {
+        sluice_log_line(SLUICE_LOG_WARN, "flow", "the state was not written: %s", err.message);
+    }
+}
+
+sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_error *err)
+{
+    sluice_status status = prepare(engine, err);
+    if (status >= 0) {
+        atomic_store(&engine->phase, "loading");
+        status = sluice_pool_start(engine, engine->worker_count, err);
+    }
+    if (status >= 0) {
+        sluice_control_loop(engine);
+    }
+    sluice_pool_stop(engine);
+    sluice_control_end(engine);
+    atomic_store(&engine->phase, "finishing");
+    if (atomic_load(&engine->failed)) { /* the first cause, not what followed from it */
+        *err = engine->fatal;
+        status = err->status;
+    }
+    else if (status < 0 && atomic_load(&engine->drained)) {
+        status = SLUICE_OK; /* what was cut short by the stop is no error */
+    }
+    int stopped = atomic_load(&engine->drained);
+    if (status < 0) {
+        finish_state(engine, 0, "failed", err->message);
+    }
+    else {
+        finish_state(engine, !stopped, stopped ? "stopped" : "ok", NULL);
+    }
+    atomic_store(&engine->phase, "done");
+    return status < 0 ? status : SLUICE_OK;
+}
+
+/* ---- watching ---- */
+
+static double stream_share(struct sluice_flow_stream *stream, int32_t status)
+{
+    if (status == SLUICE_PROGRESS_COMPLETE || status == SLUICE_PROGRESS_SKIPPED) {
+        return 1.0;
+    }
+    int64_t estimate = atomic_load(&stream->rows_estimate);
+    uint64_t rows = atomic_load(&stream->rows);
+    if (estimate > 0) {
+        double share = (double)rows / (double)estimate;
+        return share > 0.99 ? 0.99 : share;
+    }
+    return -1.0;
+}
+
+static void visit_stream(struct sluice_flow_stream *stream, struct sluice_progress *out,
+                         sluice_progress_visit visit, void *ctx)
+{
+    int32_t status = atomic_load(&stream->status);
+    struct sluice_progress_stream view = {.source = stream->source->node->id,
+                                          .name = stream->name,
+                                          .status = status,
+                                          .rows = atomic_load(&stream->rows),
+                                          .rows_estimate = atomic_load(&stream->rows_estimate),
+                                          .share = stream_share(stream, status),
+                                          .bytes = atomic_load(&stream->bytes),
+                                          .started_us = atomic_load(&stream->started_us),
+                                          .finished_us = atomic_load(&stream->finished_us),
+                                          .retries = atomic_load(&stream->retries),
+                                          .message = atomic_load(&stream->message)};
+    out->streams_total++;
+    out->rows += view.rows;
+    out->bytes_read += view.bytes;
+    out->streams_complete +=
+        status == SLUICE_PROGRESS_COMPLETE || status == SLUICE_PROGRESS_SKIPPED;
+    out->streams_failed += status == SLUICE_PROGRESS_FAILED;
+    if (visit != NULL) {
+        visit(ctx, &view);
+    }
+}
+
+void sluice_engine_progress(struct sluice_engine *engine, struct sluice_progress *out,
+                            sluice_progress_visit visit, void *ctx)
+{
+    *out = (struct sluice_progress){.phase = atomic_load(&engine->phase),
+                                    .load_id = engine->load.load_id,
+                                    .started_us = engine->started_us,
+                                    .now_us = sluice_now_us(SLUICE_CLOCK_MONOTONIC),
+                                    .memory_used = sluice_budget_used(&engine->budget),
+                                    .retries = atomic_load(&engine->retries)};
+    pthread_mutex_lock(&engine->mutex);
+    for (size_t i = 0; i < engine->sink_count; i++) {
+        if (engine->sinks[i].sink != NULL) {
+            out->bytes_written += engine->sinks[i].api->bytes_written(engine->sinks[i].sink);
+        }
+    }
+    for (size_t i = 0; i < engine->source_count; i++) {
+        for (size_t k = 0; k < engine->sources[i].stream_count; k++) {
+            visit_stream(engine->sources[i].streams[k], out, visit, ctx);
+        }
+    }
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+const char *sluice_guarantee_text(uint64_t sink_caps, int32_t mode)
+{
+    if ((sink_caps & SLUICE_SINK_DISCARDS) != 0) {
+        return "keeps nothing";
+    }
+    if ((sink_caps & SLUICE_SINK_TRANSACTIONAL) != 0) {
+        return "exactly once: rows and position become durable together";
+    }
+    if ((sink_caps & SLUICE_SINK_IDEMPOTENT) != 0) {
+        return "effectively once: repeated rows change nothing";
+    }
+    return mode == SLUICE_MODE_FULL_LOAD_ONLY
+               ? "each load whole or not at all; a load that was cut off may leave rows behind"
+               : "at least once: after a failure rows may be repeated";
+}

@@ -1,0 +1,233 @@
+/*
+ * The engine's insides: what its files share. Threads: see README.md.
+ *
+ * Lock order: engine->mutex, then nothing else of the engine under it except atomics. Plugin calls
+ * are never made while engine->mutex is held.
+ */
+#ifndef SLUICE_FLOW_INTERNAL_H
+#define SLUICE_FLOW_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/map.h"
+#include "flow/chain.h"
+#include "flow/engine.h"
+#include "plugin/host.h"
+#include "sluice/backoff.h"
+#include "sluice/schema.h"
+
+/* ---- a sink instance ---- */
+struct sluice_flow_sink {
+    const struct sluice_pipeline_node *node;
+    const struct sluice_sink_api *api;
+    struct sluice_host_instance *host;
+    struct sluice_sink *sink;
+    struct sluice_map
+        complete; /* stream name -> struct sluice_flow_complete: recovered for this load */
+    struct sluice_map begun; /* stream name -> source id: who writes it in this run */
+};
+
+struct sluice_flow_complete {
+    uint64_t rows;
+    char run[40];
+};
+
+/* ---- one stream's way into one sink ---- */
+struct sluice_flow_leaf {
+    struct sluice_flow_sink *sink;
+    struct sluice_stream_desc *desc; /* as it reaches the sink; NULL = dropped */
+    int needed;                      /* this load has to bring it */
+    int complete;
+    int failed;
+    uint32_t shards_left; /* not yet committed in this attempt; controller only */
+    uint64_t rows;        /* committed in this attempt; controller only */
+};
+
+/* ---- a stream of a source ---- */
+struct sluice_flow_stream {
+    struct sluice_flow_source *source;
+    struct sluice_stream_desc *desc; /* as the source delivers it, with the engine's stream id */
+    uint64_t source_stream_id;
+    char *name;
+    char run[40];
+    struct sluice_flow_leaf *leaves; /* as source->tree.leaves */
+    _Atomic int32_t status;          /* SLUICE_PROGRESS_* */
+    _Atomic int32_t abandoned; /* running shards are to stop: the stream failed or starts anew */
+    _Atomic uint64_t rows;     /* read in this attempt */
+    _Atomic uint64_t bytes;
+    _Atomic int64_t limit_left; /* rows that may still be read; INT64_MAX = no limit */
+    _Atomic int64_t started_us;
+    _Atomic int64_t finished_us;
+    _Atomic uint32_t retries;
+    _Atomic int64_t rows_estimate;
+    double weight_total; /* estimated work of all shards; set before workers see them */
+    _Atomic uint64_t weight_done_milli; /* finished shards, in 1/1000 of weight units */
+    _Atomic(char *) message;            /* why it failed; set once */
+    int selected;                       /* by the attempt that is being opened */
+    int opened;                         /* by that attempt: the source delivers it */
+    uint32_t discovered;                /* generation that last saw it */
+};
+
+/* ---- a shard to be read ---- */
+struct sluice_flow_shard {
+    struct sluice_flow_shard *next; /* in a list of the pool */
+    struct sluice_flow_stream *stream;
+    struct sluice_flow_source *source;
+    struct sluice_shard_desc desc;        /* id, handle and stream id are owned copies */
+    uint64_t stream_ids[1];               /* the engine's id, for sinks */
+    struct sluice_shard_desc source_desc; /* the same with the source's id, for its readers */
+    uint64_t rows_read;                   /* by the current try */
+    double weight;
+    uint32_t generation;   /* of the source's attempt */
+    int64_t not_before_us; /* monotonic: backoff */
+    struct sluice_backoff backoff;
+    unsigned char *committed; /* per leaf */
+    uint64_t *leaf_rows;      /* per leaf: rows given to the lane by the try that committed */
+    sluice_status status;     /* of the last try */
+    struct sluice_error err;
+    size_t err_leaf;            /* leaf that failed; SIZE_MAX = the source */
+    unsigned char *leaf_failed; /* per leaf: given up, other leaves went on */
+    struct sluice_error *leaf_err;
+};
+
+/* ---- a source instance ---- */
+struct sluice_flow_source {
+    struct sluice_engine *engine;
+    const struct sluice_pipeline_node *node;
+    const struct sluice_source_api *api;
+    struct sluice_tree tree;
+    struct sluice_flow_sink **leaf_sinks; /* per leaf */
+    struct sluice_host_instance *host;
+    struct sluice_source *src; /* NULL between attempts; guarded by engine->mutex for cancel */
+    uint32_t generation;       /* attempt number, from 1 */
+    uint32_t running;          /* shards being read; guarded by engine->mutex */
+    _Atomic int32_t lost;      /* the snapshot is gone: no new shards, open anew when none runs */
+    struct sluice_backoff backoff;
+    int64_t reopen_at_us;
+    struct sluice_flow_stream **streams; /* guarded by engine->mutex while growing */
+    size_t stream_count;
+    size_t stream_cap;
+    struct sluice_map by_name; /* stream name -> stream */
+};
+
+/* ---- the engine ---- */
+struct sluice_engine {
+    const struct sluice_pipeline *pipeline;
+    struct sluice_registry *registry;
+    struct sluice_state *state; /* NULL = nothing is remembered */
+    struct sluice_run_options options;
+    char **table_patterns;
+    struct sluice_cancel cancel;
+    struct sluice_budget budget;
+    struct sluice_metrics *metrics;
+    struct sluice_flow_env env;
+    struct sluice_state_load load;
+    struct sluice_map done; /* "source\x1fstream\x1fsink" complete in this load by the state */
+    int resumed;
+    int64_t run_id;
+
+    struct sluice_flow_sink *sinks;
+    size_t sink_count;
+    struct sluice_flow_source *sources;
+    size_t source_count;
+    uint64_t next_stream_id;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work;                /* for workers: a shard is ready, or stop */
+    pthread_cond_t events;              /* for the controller: a shard came back */
+    struct sluice_flow_shard *ready;    /* largest first */
+    struct sluice_flow_shard *finished; /* for the controller */
+    uint32_t busy;                      /* shards out at workers */
+    int stopping;                       /* workers end */
+    pthread_t *workers;
+    uint32_t worker_count;   /* planned */
+    uint32_t worker_threads; /* started */
+
+    _Atomic int32_t drained; /* by the user */
+    _Atomic int32_t failed;  /* `fatal` is set */
+    pthread_mutex_t fatal_mutex;
+    struct sluice_error fatal;
+
+    _Atomic(const char *) phase;
+    _Atomic uint32_t retries;
+    int64_t started_us;
+    char load_name[40];
+};
+
+/* engine.c */
+void sluice_flow_fail(struct sluice_engine *engine, const struct sluice_error *err);
+int sluice_flow_stopped(struct sluice_engine *engine); /* drained, failed or cancelled */
+void sluice_flow_cancel_all(struct sluice_engine *engine);
+
+/* sink.c [ctl] */
+sluice_status sluice_flow_sink_open(struct sluice_engine *engine, struct sluice_flow_sink *sink,
+                                    struct sluice_error *err);
+sluice_status sluice_flow_sink_recover(struct sluice_engine *engine, struct sluice_flow_sink *sink,
+                                       struct sluice_error *err);
+sluice_status sluice_flow_sink_begin(struct sluice_flow_sink *sink,
+                                     const struct sluice_stream_desc *desc, const char *source,
+                                     const char *run, struct sluice_error *err);
+sluice_status sluice_flow_sink_end(struct sluice_engine *engine, struct sluice_flow_stream *stream,
+                                   struct sluice_flow_leaf *leaf, struct sluice_error *err);
+void sluice_flow_sink_close(struct sluice_engine *engine, struct sluice_flow_sink *sink);
+/* A failure of that status concerns the stream alone, not the whole sink. */
+int sluice_flow_is_stream_error(const struct sluice_error *err);
+
+/* choose.c [ctl]: discovers, matches and binds; fills source->streams and marks what is needed. */
+sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
+                                        struct sluice_chain *binder, struct sluice_error *err);
+struct sluice_flow_stream *sluice_flow_source_stream(struct sluice_flow_source *source,
+                                                     const char *name);
+/* Takes the description as the source delivers it and binds it to every leaf. */
+sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
+                                      const struct sluice_stream_desc *desc,
+                                      struct sluice_chain *binder, struct sluice_error *err);
+/* 1 if the pipeline and the run's --tables choose the stream. */
+int sluice_flow_chooses(const struct sluice_pipeline_node *node,
+                        const struct sluice_run_options *options,
+                        const struct sluice_stream_desc *desc);
+
+/* source.c [ctl] */
+sluice_status sluice_flow_source_init(struct sluice_engine *engine,
+                                      struct sluice_flow_source *source, size_t node,
+                                      struct sluice_error *err);
+void sluice_flow_source_free(struct sluice_flow_source *source);
+/* One attempt: creates the instance, chooses, opens, begins streams at the sinks, and appends the
+ * shards to *shards. */
+sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
+                                      struct sluice_flow_shard **shards, struct sluice_error *err);
+void sluice_flow_source_close(struct sluice_flow_source *source);
+void sluice_flow_shard_free(struct sluice_flow_shard *shard);
+
+/* stream.c */
+struct sluice_flow_stream *sluice_flow_stream_create(struct sluice_flow_source *source,
+                                                     const struct sluice_stream_desc *desc,
+                                                     struct sluice_error *err);
+void sluice_flow_stream_free(struct sluice_flow_stream *stream);
+/* Gives the stream up (once): status, message, state, log. [ctl] */
+void sluice_flow_stream_fail(struct sluice_flow_stream *stream, const struct sluice_error *err);
+/* Writes the stream's status in that sink to the state. [ctl] */
+sluice_status sluice_flow_stream_remember(struct sluice_flow_stream *stream, size_t leaf,
+                                          int32_t status, const char *message,
+                                          struct sluice_error *err);
+
+/* shard.c: reads one shard to its end on the calling worker. Fills shard->status/err. */
+void sluice_flow_shard_run(struct sluice_engine *engine, struct sluice_flow_shard *shard);
+
+/* pool.c: workers and the lists between them and the controller. */
+sluice_status sluice_pool_start(struct sluice_engine *engine, uint32_t workers,
+                                struct sluice_error *err);
+void sluice_pool_stop(struct sluice_engine *engine); /* joins */
+/* Puts shards (a list) to the ready list. */
+void sluice_pool_add(struct sluice_engine *engine, struct sluice_flow_shard *shards);
+/* Takes back all ready shards of a source (generation is stale) or stream. */
+void sluice_pool_drop(struct sluice_engine *engine, const struct sluice_flow_source *source,
+                      const struct sluice_flow_stream *stream);
+/* Waits for finished shards at most timeout_us; returns them as a list, NULL = none. */
+struct sluice_flow_shard *sluice_pool_wait(struct sluice_engine *engine, int64_t timeout_us);
+/* Shards that are ready, delayed or at workers. */
+int sluice_pool_idle(struct sluice_engine *engine);
+
+#endif /* SLUICE_FLOW_INTERNAL_H */

@@ -1,0 +1,406 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "flow/internal.h"
+#include "log/log.h"
+
+static sluice_status nomem(struct sluice_error *err)
+{
+    return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory for a source");
+}
+
+sluice_status sluice_flow_source_init(struct sluice_engine *engine,
+                                      struct sluice_flow_source *source, size_t node,
+                                      struct sluice_error *err)
+{
+    source->engine = engine;
+    source->node = &engine->pipeline->nodes[node];
+    source->api = source->node->component->source;
+    SLUICE_TRY(sluice_tree_build(engine->pipeline, node, &source->tree, err));
+    source->leaf_sinks = sluice_alloc_zero(source->tree.leaf_count, sizeof *source->leaf_sinks);
+    if (source->leaf_sinks == NULL) {
+        return nomem(err);
+    }
+    for (size_t i = 0; i < source->tree.leaf_count; i++) {
+        const struct sluice_pipeline_node *sink =
+            &engine->pipeline->nodes[source->tree.nodes[source->tree.leaves[i]].node];
+        for (size_t k = 0; k < engine->sink_count; k++) {
+            if (engine->sinks[k].node == sink) {
+                source->leaf_sinks[i] = &engine->sinks[k];
+            }
+        }
+    }
+    sluice_backoff_init(&source->backoff, source->node->retry.backoff_us,
+                        source->node->retry.cap_us, source->node->retry.max,
+                        (uint64_t)sluice_now_us(SLUICE_CLOCK_WALL) ^ node);
+    return SLUICE_OK;
+}
+
+void sluice_flow_source_free(struct sluice_flow_source *source)
+{
+    sluice_flow_source_close(source);
+    for (size_t i = 0; i < source->stream_count; i++) {
+        sluice_flow_stream_free(source->streams[i]);
+    }
+    sluice_free(source->streams);
+    sluice_map_free(&source->by_name);
+    sluice_free(source->leaf_sinks);
+    sluice_tree_free(&source->tree);
+}
+
+void sluice_flow_source_close(struct sluice_flow_source *source)
+{
+    pthread_mutex_lock(&source->engine->mutex);
+    struct sluice_source *src = source->src;
+    source->src = NULL;
+    pthread_mutex_unlock(&source->engine->mutex);
+    if (src != NULL) {
+        source->api->destroy(src);
+    }
+    sluice_host_destroy(source->host);
+    source->host = NULL;
+}
+
+static sluice_status create_instance(struct sluice_flow_source *source, struct sluice_error *err)
+{
+    struct sluice_engine *engine = source->engine;
+    struct sluice_host_params params = {.node = source->node->id,
+                                        .config = source->node->config,
+                                        .cancel = &engine->cancel,
+                                        .budget = &engine->budget,
+                                        .metrics = engine->metrics};
+    SLUICE_TRY(sluice_host_create(&params, &source->host, err));
+    struct sluice_source *src = NULL;
+    SLUICE_TRY(source->api->create(sluice_host_table(source->host), &src, err));
+    pthread_mutex_lock(&engine->mutex);
+    source->src = src;
+    pthread_mutex_unlock(&engine->mutex);
+    return SLUICE_OK;
+}
+
+/* ---- the plan of what to read ---- */
+
+struct selects {
+    struct sluice_stream_select *items;
+    const struct sluice_stream_select **pointers;
+    uint32_t count;
+};
+
+static sluice_status make_selects(struct sluice_flow_source *source, struct selects *out,
+                                  struct sluice_error *err)
+{
+    out->items = sluice_alloc_zero(source->stream_count + 1, sizeof *out->items);
+    out->pointers = sluice_alloc_zero(source->stream_count + 1, sizeof *out->pointers);
+    if (out->items == NULL || out->pointers == NULL) {
+        return nomem(err);
+    }
+    for (size_t i = 0; i < source->stream_count; i++) {
+        struct sluice_flow_stream *stream = source->streams[i];
+        if (!stream->selected) {
+            continue;
+        }
+        struct sluice_table_rule rule = {0};
+        sluice_tables_rule(&source->node->tables, stream->name, &rule);
+        out->items[out->count] = (struct sluice_stream_select){
+            .struct_size = sizeof out->items[0],
+            .flags = SLUICE_SELECT_LOAD,
+            .name = stream->name,
+            .include_count = (uint32_t)rule.include_count,
+            .exclude_count = (uint32_t)rule.exclude_count,
+            .include_columns = (const char *const *)rule.include_columns,
+            .exclude_columns = (const char *const *)rule.exclude_columns,
+            .where = rule.where};
+        out->pointers[out->count] = &out->items[out->count];
+        out->count++;
+    }
+    return SLUICE_OK;
+}
+
+struct open_ctx {
+    struct sluice_flow_source *source;
+    struct sluice_chain *binder;
+    struct sluice_error *err;
+};
+
+static sluice_status keep_opened(void *vctx, const struct sluice_stream_desc *desc,
+                                 const struct sluice_error *problem)
+{
+    struct open_ctx *ctx = vctx;
+    struct sluice_flow_stream *stream = sluice_flow_source_stream(ctx->source, desc->name);
+    if (stream == NULL || !stream->selected) {
+        return SLUICE_OK; /* not asked for */
+    }
+    if (problem != NULL) {
+        sluice_flow_stream_fail(stream, problem);
+        stream->selected = 0;
+        return SLUICE_OK;
+    }
+    sluice_status status = sluice_flow_stream_bind(stream, desc, ctx->binder, ctx->err);
+    if (status < 0 && (ctx->err->flags & SLUICE_ERROR_FATAL) == 0) {
+        sluice_flow_stream_fail(stream, ctx->err);
+        stream->selected = 0;
+        return SLUICE_OK;
+    }
+    stream->opened = 1;
+    return status;
+}
+
+static sluice_status check_identity(struct sluice_flow_source *source, const char *identity,
+                                    struct sluice_error *err)
+{
+    struct sluice_engine *engine = source->engine;
+    if (engine->state == NULL || identity == NULL) {
+        return SLUICE_OK;
+    }
+    char *known = NULL;
+    sluice_status status = sluice_state_identity_get(engine->state, source->node->id, &known, err);
+    if (status < 0 && status != SLUICE_E_NOT_FOUND) {
+        return status;
+    }
+    int same = known != NULL && strcmp(known, identity) == 0;
+    if (known != NULL && !same && engine->resumed) {
+        status = sluice_error_set(
+            err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+            "source %s is another database than the one the unfinished load began with (was %s, is "
+            "%s); point the pipeline back at it, or begin anew with `sluice state reset %s`",
+            source->node->id, known, identity, engine->pipeline->file);
+        sluice_free(known);
+        return status;
+    }
+    sluice_free(known);
+    return same ? SLUICE_OK
+                : sluice_state_identity_put(engine->state, source->node->id, identity, err);
+}
+
+static sluice_status open_source(struct sluice_flow_source *source, struct sluice_chain *binder,
+                                 struct sluice_error *err)
+{
+    struct sluice_engine *engine = source->engine;
+    struct selects selects = {0};
+    sluice_status status = make_selects(source, &selects, err);
+    if (status >= 0 && selects.count > 0) {
+        struct sluice_source_plan plan = {.struct_size = sizeof plan,
+                                          .mode = engine->pipeline->mode,
+                                          .parallelism = engine->worker_count,
+                                          .pipeline = engine->pipeline->name,
+                                          .node = source->node->id,
+                                          .split_bytes = source->node->split_bytes,
+                                          .batch_rows = source->node->batch.rows,
+                                          .batch_bytes = source->node->batch.bytes,
+                                          .row_limit = engine->options.row_limit,
+                                          .stream_count = selects.count,
+                                          .streams = selects.pointers};
+        struct sluice_source_info info = {.struct_size = sizeof info};
+        struct open_ctx ctx = {.source = source, .binder = binder, .err = err};
+        status = source->api->open(source->src, &plan, &info, keep_opened, &ctx, err);
+        if (status >= 0) {
+            sluice_log_line(SLUICE_LOG_INFO, source->node->id,
+                            "source opened server=\"%s\" tables=%u",
+                            info.server != NULL ? info.server : "", selects.count);
+            status = check_identity(source, info.identity, err);
+        }
+    }
+    sluice_free(selects.items);
+    sluice_free(selects.pointers);
+    return status;
+}
+
+/* ---- beginning streams at the sinks ---- */
+
+static sluice_status begin_stream(struct sluice_flow_stream *stream, struct sluice_error *err)
+{
+    struct sluice_engine *engine = stream->source->engine;
+    int64_t now = sluice_now_us(SLUICE_CLOCK_WALL);
+    if (engine->state != NULL) {
+        SLUICE_TRY(sluice_state_run_stamp(engine->state, stream->name, now, stream->run, err));
+    }
+    else {
+        sluice_time_stamp(now, stream->run);
+        if (stream->source->generation > 1) {
+            size_t used = strlen(stream->run);
+            (void)snprintf(stream->run + used, sizeof stream->run - used, "-%u",
+                           stream->source->generation);
+        }
+    }
+    atomic_store(&stream->rows, 0);
+    atomic_store(&stream->bytes, 0);
+    atomic_store(&stream->weight_done_milli, 0);
+    stream->weight_total = 0;
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        if (!leaf->needed) {
+            continue;
+        }
+        leaf->rows = 0;
+        leaf->shards_left = 0;
+        sluice_status status = sluice_flow_sink_begin(leaf->sink, leaf->desc,
+                                                      stream->source->node->id, stream->run, err);
+        if (status < 0 && sluice_flow_is_stream_error(err)) {
+            sluice_flow_stream_fail(stream, err);
+            stream->selected = 0;
+            return SLUICE_OK;
+        }
+        SLUICE_TRY(status);
+        SLUICE_TRY(sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_LOADING, NULL, err));
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status begin_streams(struct sluice_flow_source *source, struct sluice_error *err)
+{
+    for (size_t i = 0; i < source->stream_count; i++) {
+        struct sluice_flow_stream *stream = source->streams[i];
+        if (stream->selected && !stream->opened) {
+            struct sluice_error gone = SLUICE_ERROR_INIT;
+            (void)sluice_error_set(&gone, SLUICE_E_NOT_FOUND, 0,
+                                   "table %s was not there when the source opened", stream->name);
+            sluice_flow_stream_fail(stream, &gone);
+            stream->selected = 0;
+        }
+        if (stream->selected) {
+            SLUICE_TRY(begin_stream(stream, err));
+        }
+    }
+    return SLUICE_OK;
+}
+
+/* ---- shards ---- */
+
+void sluice_flow_shard_free(struct sluice_flow_shard *shard)
+{
+    if (shard == NULL) {
+        return;
+    }
+    sluice_free((void *)(uintptr_t)shard->desc.id);
+    sluice_free((void *)(uintptr_t)shard->desc.handle.data);
+    sluice_free(shard->committed);
+    sluice_free(shard->leaf_failed);
+    sluice_free(shard->leaf_rows);
+    sluice_free(shard->leaf_err);
+    sluice_free(shard);
+}
+
+static double shard_weight(const struct sluice_shard_desc *desc)
+{
+    if (desc->bytes_estimate > 0) {
+        return (double)desc->bytes_estimate;
+    }
+    return desc->rows_estimate > 0 ? (double)desc->rows_estimate * 100.0 : 1.0;
+}
+
+static struct sluice_flow_shard *shard_create(struct sluice_flow_stream *stream,
+                                              const struct sluice_shard_desc *desc)
+{
+    size_t leaves = stream->source->tree.leaf_count;
+    struct sluice_flow_shard *shard = sluice_alloc_zero(1, sizeof *shard);
+    if (shard == NULL) {
+        return NULL;
+    }
+    shard->stream = stream;
+    shard->source = stream->source;
+    shard->generation = stream->source->generation;
+    shard->weight = shard_weight(desc);
+    shard->desc = *desc;
+    shard->desc.struct_size = sizeof shard->desc;
+    shard->desc.id = sluice_alloc_string(desc->id);
+    shard->desc.handle.data = sluice_alloc_string_n(
+        desc->handle.data != NULL ? desc->handle.data : "", desc->handle.size);
+    shard->stream_ids[0] = stream->desc->stream_id;
+    shard->desc.stream_ids = shard->stream_ids;
+    shard->committed = sluice_alloc_zero(leaves, 1);
+    shard->leaf_failed = sluice_alloc_zero(leaves, 1);
+    shard->leaf_rows = sluice_alloc_zero(leaves, sizeof *shard->leaf_rows);
+    shard->leaf_err = sluice_alloc_zero(leaves, sizeof *shard->leaf_err);
+    const struct sluice_retry *retry = &stream->source->node->retry;
+    sluice_backoff_init(&shard->backoff, retry->backoff_us, retry->cap_us, retry->max,
+                        (uint64_t)sluice_now_us(SLUICE_CLOCK_WALL) ^ (uintptr_t)shard);
+    if (shard->desc.id == NULL || shard->desc.handle.data == NULL || shard->committed == NULL ||
+        shard->leaf_failed == NULL || shard->leaf_rows == NULL || shard->leaf_err == NULL) {
+        sluice_flow_shard_free(shard);
+        return NULL;
+    }
+    return shard;
+}
+
+struct shards_ctx {
+    struct sluice_flow_source *source;
+    struct sluice_flow_shard **list;
+    struct sluice_error *err;
+    struct sluice_flow_stream *last; /* shards of a stream mostly follow each other */
+};
+
+static struct sluice_flow_stream *stream_of(struct shards_ctx *ctx, uint64_t source_stream_id)
+{
+    if (ctx->last != NULL && ctx->last->source_stream_id == source_stream_id) {
+        return ctx->last;
+    }
+    for (size_t i = 0; i < ctx->source->stream_count; i++) {
+        struct sluice_flow_stream *stream = ctx->source->streams[i];
+        if (stream->opened && stream->source_stream_id == source_stream_id) {
+            ctx->last = stream;
+            return stream;
+        }
+    }
+    return NULL;
+}
+
+static sluice_status keep_shard(void *vctx, const struct sluice_shard_desc *desc)
+{
+    struct shards_ctx *ctx = vctx;
+    if (desc->kind != SLUICE_SHARD_SNAPSHOT || desc->stream_count != 1 || desc->id == NULL) {
+        return sluice_error_set(ctx->err, SLUICE_E_INTERNAL, SLUICE_ERROR_FATAL,
+                                "source %s gave a shard that is not of one stream's load",
+                                ctx->source->node->id);
+    }
+    struct sluice_flow_stream *stream = stream_of(ctx, desc->stream_ids[0]);
+    if (stream == NULL || !stream->selected) {
+        return SLUICE_OK; /* of a stream that failed meanwhile */
+    }
+    struct sluice_flow_shard *shard = shard_create(stream, desc);
+    if (shard == NULL) {
+        return nomem(ctx->err);
+    }
+    stream->weight_total += shard->weight;
+    for (size_t i = 0; i < ctx->source->tree.leaf_count; i++) {
+        stream->leaves[i].shards_left += stream->leaves[i].needed ? 1u : 0u;
+    }
+    shard->next = *ctx->list;
+    *ctx->list = shard;
+    return SLUICE_OK;
+}
+
+sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
+                                      struct sluice_flow_shard **shards, struct sluice_error *err)
+{
+    source->generation++;
+    atomic_store(&source->lost, 0);
+    for (size_t i = 0; i < source->stream_count; i++) {
+        source->streams[i]->opened = 0;
+    }
+    struct sluice_chain binder = {0};
+    sluice_status status = create_instance(source, err);
+    if (status >= 0) {
+        status = sluice_chain_open(&binder, &source->engine->env, &source->tree, NULL, NULL, err);
+    }
+    if (status >= 0) {
+        status = sluice_flow_source_choose(source, &binder, err);
+    }
+    if (status >= 0) {
+        status = open_source(source, &binder, err);
+    }
+    if (status >= 0) {
+        status = begin_streams(source, err);
+    }
+    struct shards_ctx ctx = {.source = source, .list = shards, .err = err};
+    if (status >= 0) {
+        int any = 0;
+        for (size_t i = 0; i < source->stream_count; i++) {
+            any |= source->streams[i]->selected;
+        }
+        status = any ? source->api->shards(source->src, keep_shard, &ctx, err) : SLUICE_OK;
+    }
+    sluice_chain_close(&binder);
+    return status < 0 ? sluice_error_wrap(err, "source %s", source->node->id) : SLUICE_OK;
+}
