@@ -18,8 +18,7 @@
 /* Defines the entry function that returns `&desc`. When SLUICE_PLUGIN_STATIC is defined as a name
  * (tests that link plugins), the function is sluice_plugin_<name>_entry_v0 instead. */
 #ifdef SLUICE_PLUGIN_STATIC
-#define SLUICE_PLUGIN_ENTRY_NAME \
-    SLUICE_PASTE(sluice_plugin_, SLUICE_PLUGIN_STATIC, _entry_v0)
+#define SLUICE_PLUGIN_ENTRY_NAME SLUICE_PASTE(sluice_plugin_, SLUICE_PLUGIN_STATIC, _entry_v0)
 #else
 #define SLUICE_PLUGIN_ENTRY_NAME sluice_plugin_entry_v0
 #endif
@@ -30,16 +29,16 @@
 #define SLUICE_EXTERN_C extern
 #endif
 
-#define SLUICE_PLUGIN_DEFINE(desc)                                                       \
+#define SLUICE_PLUGIN_DEFINE(desc)                                                            \
     SLUICE_EXTERN_C SLUICE_EXPORT const struct sluice_plugin *SLUICE_PLUGIN_ENTRY_NAME(void); \
-    const struct sluice_plugin *SLUICE_PLUGIN_ENTRY_NAME(void)                            \
-    {                                                                                     \
-        return &(desc);                                                                   \
+    const struct sluice_plugin *SLUICE_PLUGIN_ENTRY_NAME(void)                                \
+    {                                                                                         \
+        return &(desc);                                                                       \
     }
 
 /* True if the table `t` (a pointer) is large enough to hold `member`. */
 #define SLUICE_HAS(t, member) \
-    ((t)->struct_size >= (uint32_t)(offsetof_sluice_(t, member) + sizeof((t)->member)))
-#define offsetof_sluice_(t, member) ((const char *)&(t)->member - (const char *)(t))
+    ((t)->struct_size >=      \
+     (uint32_t)((uint64_t)((const char *)&(t)->member - (const char *)(t)) + sizeof((t)->member)))
 
 #endif /* SLUICE_PLUGIN_H */
