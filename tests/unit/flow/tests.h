@@ -1,0 +1,11 @@
+#ifndef SLUICE_TESTS_FLOW_TESTS_H
+#define SLUICE_TESTS_FLOW_TESTS_H
+
+#include <stdint.h>
+#include <string.h>
+
+int test_engine(void);
+int test_token(void);
+int test_tree(void);
+
+#endif /* SLUICE_TESTS_FLOW_TESTS_H */
