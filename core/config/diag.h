@@ -11,6 +11,9 @@
 
 enum { SLUICE_DIAG_ERROR = 1, SLUICE_DIAG_WARN = 2 };
 
+/* So many are kept, the rest is only counted: a page of findings is read, ten thousand are not. */
+enum { SLUICE_DIAGS_MAX = 200 };
+
 struct sluice_diag {
     int32_t severity;
     uint32_t line; /* from 1; 0 = no place */
@@ -31,11 +34,12 @@ struct sluice_diags {
 
 void sluice_diags_init(struct sluice_diags *diags, const char *file);
 void sluice_diags_free(struct sluice_diags *diags);
-/* hint may be NULL. Copies all. */
+/* path and hint may be NULL. Copies all. Out of memory: the finding is counted but not kept, so that
+ * `errors` never reads 0 after an error. */
 void sluice_diags_add(struct sluice_diags *diags, int32_t severity, uint32_t line, uint32_t column,
                       const char *path, const char *hint, const char *format, ...)
     SLUICE_PRINTF(7, 8);
-/* Sorted by place. */
+/* Sorted by place; those without a place come last. */
 void sluice_diags_sort(struct sluice_diags *diags);
 
 #endif /* SLUICE_CONFIG_DIAG_H */

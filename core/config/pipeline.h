@@ -82,6 +82,11 @@ struct sluice_pipeline *sluice_pipeline_load(const char *path, const char *const
                                              size_t set_count,
                                              const struct sluice_component_lookup *lookup,
                                              struct sluice_diags *diags);
+/* The same for text in memory; `name` stands for the file. */
+struct sluice_pipeline *sluice_pipeline_parse(const char *name, const char *data, size_t size,
+                                              const char *const *sets, size_t set_count,
+                                              const struct sluice_component_lookup *lookup,
+                                              struct sluice_diags *diags);
 void sluice_pipeline_free(struct sluice_pipeline *pipeline);
 
 /* 1 if the stream is chosen by include/exclude. Patterns are globs over the whole stream name, or

@@ -1,0 +1,369 @@
+/* JSON Schema (draft 2020-12) of pipeline files, from the same option tables that check them. */
+#include <jansson.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "config/internal.h"
+#include "config/loader.h"
+
+/* What ${…} makes of a value is known only when the pipeline is loaded. */
+#define VARIABLE_PATTERN "\\$\\{(env|file):"
+#define DURATION_PATTERN "^(0|([0-9]+(us|ms|s|m|h|d))+)$"
+#define SIZE_PATTERN "^[0-9]+ ?([Bb]|[KkMmGgTt][Ii]?[Bb])?$"
+#define ID_PATTERN "^[a-z][a-z0-9_-]{0,62}$"
+#define NAME_PATTERN "^[a-z0-9_][a-z0-9_.-]{0,62}$"
+
+static json_t *reference(const char *name)
+{
+    return json_pack("{s:s+}", "$ref", "#/$defs/", name);
+}
+
+/* A number that a variable may stand for. */
+static json_t *whole_number(const struct sluice_option *option)
+{
+    json_t *number = json_pack("{s:s}", "type", "integer");
+    if (option->max >= option->min && (option->min != 0 || option->max != 0)) {
+        (void)json_object_set_new(number, "minimum", json_integer(option->min));
+        (void)json_object_set_new(number, "maximum", json_integer(option->max));
+    }
+    return json_pack("{s:[o,o,n]}", "anyOf", number, reference("variable"));
+}
+
+/* Words like `on` are booleans for many readers of YAML. */
+static void add_booleans(json_t *choices, const char *word)
+{
+    int value = 0;
+    if (sluice_parse_bool(word, &value)) {
+        json_t *boolean = json_boolean(value);
+        size_t i = 0;
+        json_t *item = NULL;
+        json_array_foreach(choices, i, item)
+        {
+            if (json_equal(item, boolean)) {
+                json_decref(boolean);
+                return;
+            }
+        }
+        (void)json_array_append_new(choices, boolean);
+    }
+}
+
+static json_t *one_of(const char *const *choices)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; choices[i] != NULL; i++) {
+        (void)json_array_append_new(list, json_string(choices[i]));
+        add_booleans(list, choices[i]);
+    }
+    return json_pack("{s:[{s:o},o,n]}", "anyOf", "enum", list, reference("variable"));
+}
+
+static json_t *option_type(const struct sluice_option *option)
+{
+    switch (option->type) {
+    case SLUICE_OPTION_INT:
+        return whole_number(option);
+    case SLUICE_OPTION_BOOL:
+        return reference("boolean");
+    case SLUICE_OPTION_DURATION:
+        return reference("duration");
+    case SLUICE_OPTION_SIZE:
+        return reference("size");
+    case SLUICE_OPTION_ENUM:
+        return one_of(option->choices);
+    case SLUICE_OPTION_LIST:
+        return reference("list");
+    case SLUICE_OPTION_MAP:
+        return reference("map");
+    default:
+        return reference("text");
+    }
+}
+
+/* The default as the JSON value that an editor would insert. */
+static json_t *option_default(const struct sluice_option *option)
+{
+    const char *text = option->default_value;
+    int64_t number = 0;
+    int flag = 0;
+    if (option->type == SLUICE_OPTION_INT && sluice_parse_int(text, &number)) {
+        return json_integer(number);
+    }
+    if (option->type == SLUICE_OPTION_BOOL && sluice_parse_bool(text, &flag)) {
+        return json_boolean(flag);
+    }
+    return json_string(text);
+}
+
+static json_t *option_schema(const struct sluice_option *option)
+{
+    json_t *schema = option_type(option);
+    /* `key:` without a value stands for the default; where there must be one, it is missing. */
+    json_t *any = json_object_get(schema, "anyOf");
+    if (any != NULL) {
+        size_t last = json_array_size(any) - 1;
+        if ((option->flags & SLUICE_OPTION_REQUIRED) != 0) {
+            (void)json_array_remove(any, last);
+        }
+        else {
+            (void)json_array_set_new(any, last, json_pack("{s:s}", "type", "null"));
+        }
+    }
+    else if ((option->flags & SLUICE_OPTION_REQUIRED) == 0) {
+        schema = json_pack("{s:[o,{s:s}]}", "anyOf", schema, "type", "null");
+    }
+    if (option->help != NULL) {
+        (void)json_object_set_new(schema, "description", json_string(option->help));
+    }
+    if (option->default_value != NULL) {
+        (void)json_object_set_new(schema, "default", option_default(option));
+    }
+    if ((option->flags & SLUICE_OPTION_DEPRECATED) != 0) {
+        (void)json_object_set_new(schema, "deprecated", json_true());
+    }
+    if ((option->flags & SLUICE_OPTION_SECRET) != 0) {
+        (void)json_object_set_new(schema, "writeOnly", json_true());
+    }
+    return schema;
+}
+
+static json_t *closed_object(void)
+{
+    return json_pack("{s:s,s:b,s:{}}", "type", "object", "additionalProperties", 0, "properties");
+}
+
+/* A mapping of these options and nothing else; more properties may be added. */
+static json_t *options_schema(const struct sluice_option *const *options)
+{
+    json_t *object = closed_object();
+    json_t *properties = json_object_get(object, "properties");
+    json_t *required = json_array();
+    for (size_t i = 0; options != NULL && options[i] != NULL; i++) {
+        (void)json_object_set_new(properties, options[i]->key, option_schema(options[i]));
+        if ((options[i]->flags & SLUICE_OPTION_REQUIRED) != 0) {
+            (void)json_array_append_new(required, json_string(options[i]->key));
+        }
+    }
+    if (json_array_size(required) > 0) {
+        (void)json_object_set(object, "required", required);
+    }
+    json_decref(required);
+    return object;
+}
+
+static int has_required(const struct sluice_option *const *options)
+{
+    for (size_t i = 0; options != NULL && options[i] != NULL; i++) {
+        if ((options[i]->flags & SLUICE_OPTION_REQUIRED) != 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void set_property(json_t *object, const char *key, json_t *value, const char *description)
+{
+    if (description != NULL) {
+        (void)json_object_set_new(value, "description", json_string(description));
+    }
+    (void)json_object_set_new(json_object_get(object, "properties"), key, value);
+}
+
+static json_t *or_null(json_t *schema)
+{
+    return json_pack("{s:[o,{s:s}]}", "anyOf", schema, "type", "null");
+}
+
+static json_t *retry_schema(const struct sluice_option *const *options)
+{
+    json_t *on_error = closed_object();
+    set_property(on_error, "retry", or_null(options_schema(options)),
+                 "How often, and after what waits, an error that may pass is tried again.");
+    return or_null(on_error);
+}
+
+static json_t *rule_schema(const struct sluice_option *const *options)
+{
+    json_t *rule = options_schema(options);
+    set_property(rule, "columns", or_null(options_schema(sluice_engine_columns)),
+                 "Columns to take or leave out.");
+    return rule;
+}
+
+static json_t *tables_schema(void)
+{
+    json_t *tables = options_schema(sluice_engine_tables);
+    set_property(tables, "defaults", or_null(rule_schema(sluice_engine_defaults)),
+                 "What holds for every table.");
+    set_property(
+        tables, "rules",
+        or_null(json_pack("{s:s,s:o}", "type", "array", "items", rule_schema(sluice_engine_rule))),
+        "What holds for some tables; each rule is laid over those before.");
+    return or_null(tables);
+}
+
+static json_t *config_name(const struct sluice_component *component)
+{
+    json_t *name = json_sprintf("%s.%s", sluice_kind_name(component->kind), component->name);
+    return name;
+}
+
+/* "if the plugin is NAME, config is what NAME takes" */
+static json_t *config_condition(const struct sluice_component *component)
+{
+    json_t *name = config_name(component);
+    json_t *config = reference(json_string_value(name));
+    int required = has_required(component->options);
+    json_t *then =
+        json_pack("{s:{s:o}}", "properties", "config", required ? config : or_null(config));
+    if (required) {
+        (void)json_object_set_new(then, "required", json_pack("[s]", "config"));
+    }
+    json_decref(name);
+    return json_pack("{s:{s:{s:{s:s}},s:[s]},s:o}", "if", "properties", "plugin", "const",
+                     component->name, "required", "plugin", "then", then);
+}
+
+static json_t *node_schema(int32_t kind, const struct sluice_component *const *components,
+                           size_t count)
+{
+    json_t *node =
+        options_schema(kind == SLUICE_SOURCE ? sluice_engine_source : sluice_engine_node);
+    json_t *plugin = json_object_get(json_object_get(node, "properties"), "plugin");
+    json_t *names = json_array();
+    json_t *conditions = json_array();
+    for (size_t i = 0; i < count; i++) {
+        if (components[i]->kind == kind) {
+            (void)json_array_append_new(names, json_string(components[i]->name));
+            (void)json_array_append_new(conditions, config_condition(components[i]));
+        }
+    }
+    (void)json_object_del(plugin, "$ref");
+    (void)json_object_set_new(plugin, "anyOf",
+                              json_pack("[{s:o},o]", "enum", names, reference("variable")));
+    if (json_array_size(conditions) > 0) {
+        (void)json_object_set(node, "allOf", conditions);
+    }
+    json_decref(conditions);
+    set_property(node, "config", json_object(), "Options of the plugin.");
+    if (kind == SLUICE_SOURCE) {
+        set_property(node, "tables", tables_schema(), "Which tables are read, and how.");
+        set_property(node, "snapshot", or_null(options_schema(sluice_engine_snapshot)),
+                     "How the full load is read.");
+        set_property(node, "batch", or_null(options_schema(sluice_engine_batch_source)),
+                     "How rows are handed on.");
+    }
+    if (kind == SLUICE_SINK) {
+        set_property(node, "batch", or_null(options_schema(sluice_engine_batch_sink)),
+                     "When the sink commits and begins a new file.");
+    }
+    if (kind != SLUICE_TRANSFORM) {
+        set_property(node, "on_error", retry_schema(sluice_engine_node_retry),
+                     "Laid over the on_error of the pipeline.");
+    }
+    return node;
+}
+
+static json_t *node_map(const char *kind, int optional)
+{
+    json_t *map = json_pack("{s:s,s:{s:s},s:o}", "type", "object", "propertyNames", "pattern",
+                            ID_PATTERN, "additionalProperties", reference(kind));
+    if (optional) {
+        return or_null(map);
+    }
+    (void)json_object_set_new(map, "minProperties", json_integer(1));
+    return map;
+}
+
+/* Forms that many options share. */
+static void add_forms(json_t *defs)
+{
+    static const char *const words[] = {"true", "false", "yes", "no", "on", "off", NULL};
+    json_t *bool_words = json_array();
+    for (size_t i = 0; words[i] != NULL; i++) {
+        (void)json_array_append_new(bool_words, json_string(words[i]));
+    }
+    (void)json_object_set_new(
+        defs, "variable",
+        json_pack("{s:s,s:s,s:s}", "type", "string", "pattern", VARIABLE_PATTERN, "description",
+                  "A value out of ${env:NAME}, ${env:NAME:-default} or ${file:/path}."));
+    (void)json_object_set_new(defs, "boolean",
+                              json_pack("{s:[{s:s},{s:o},o]}", "anyOf", "type", "boolean", "enum",
+                                        bool_words, reference("variable")));
+    (void)json_object_set_new(defs, "duration",
+                              json_pack("{s:[{s:s,s:s},{s:i},o]}", "anyOf", "type", "string",
+                                        "pattern", DURATION_PATTERN, "const", 0,
+                                        reference("variable")));
+    (void)json_object_set_new(defs, "size",
+                              json_pack("{s:[{s:s,s:s},{s:s,s:i},o]}", "anyOf", "type", "string",
+                                        "pattern", SIZE_PATTERN, "type", "integer", "minimum", 0,
+                                        reference("variable")));
+    (void)json_object_set_new(defs, "text",
+                              json_pack("{s:[s,s,s]}", "type", "string", "number", "boolean"));
+    (void)json_object_set_new(defs, "list",
+                              json_pack("{s:[{s:s,s:o},o]}", "anyOf", "type", "array", "items",
+                                        reference("text"), reference("text")));
+    (void)json_object_set_new(
+        defs, "map",
+        json_pack("{s:s,s:o}", "type", "object", "additionalProperties", reference("text")));
+}
+
+static json_t *build_schema(const struct sluice_component *const *components, size_t count)
+{
+    static const struct {
+        int32_t kind;
+        const char *map;
+        const char *help;
+    } kinds[] = {
+        {SLUICE_SOURCE, "sources", "Where rows come from, by id."},
+        {SLUICE_TRANSFORM, "transforms", "What is done to them on the way, by id."},
+        {SLUICE_SINK, "sinks", "Where they go, by id."},
+    };
+    json_t *root = options_schema(sluice_engine_top);
+    json_t *defs = json_object();
+    json_t *required = json_object_get(root, "required");
+    (void)json_object_set_new(root, "$schema",
+                              json_string("https://json-schema.org/draft/2020-12/schema"));
+    (void)json_object_set_new(root, "title", json_string("sluice pipeline"));
+    add_forms(defs);
+    for (size_t i = 0; i < count; i++) {
+        json_t *name = config_name(components[i]);
+        json_t *schema = options_schema(components[i]->options);
+        (void)json_object_set_new(schema, "description", json_string(components[i]->summary));
+        (void)json_object_set_new(defs, json_string_value(name), schema);
+        json_decref(name);
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *kind = sluice_kind_name(kinds[i].kind);
+        (void)json_object_set_new(defs, kind, node_schema(kinds[i].kind, components, count));
+        set_property(root, kinds[i].map, node_map(kind, kinds[i].kind == SLUICE_TRANSFORM),
+                     kinds[i].help);
+        if (kinds[i].kind != SLUICE_TRANSFORM) {
+            (void)json_array_append_new(required, json_string(kinds[i].map));
+        }
+    }
+    set_property(root, "state", or_null(options_schema(sluice_engine_state)),
+                 "Where progress is kept.");
+    set_property(root, "on_error", retry_schema(sluice_engine_retry), "What follows on errors.");
+    json_t *name = json_object_get(json_object_get(root, "properties"), "name");
+    (void)json_object_del(name, "$ref");
+    (void)json_object_set_new(name, "anyOf",
+                              json_pack("[{s:s,s:s},o]", "type", "string", "pattern", NAME_PATTERN,
+                                        reference("variable")));
+    (void)json_object_set_new(root, "$defs", defs);
+    return root;
+}
+
+char *sluice_pipeline_schema(const struct sluice_component *const *components, size_t count)
+{
+    json_t *schema = build_schema(components, count);
+    char *text = json_dumps(schema, JSON_INDENT(2));
+    json_decref(schema);
+    /* The caller frees with our allocator. */
+    char *copy = sluice_alloc_string(text);
+    json_malloc_t take = NULL;
+    json_free_t give = NULL;
+    json_get_alloc_funcs(&take, &give);
+    give(text);
+    return copy;
+}
