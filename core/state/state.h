@@ -27,6 +27,16 @@ sluice_status sluice_state_open(const char *uri, const char *default_dir, const 
                                 int32_t how, struct sluice_state **out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 void sluice_state_close(struct sluice_state *state);
+/* Path of the database file. Borrowed until close. */
+const char *sluice_state_path(const struct sluice_state *state);
+
+/* Makes many writes durable at once: what is written between begin and end by this thread becomes
+ * durable together when end returns OK, or not at all. Other threads' calls wait in between, so do
+ * nothing slow there. begin that failed needs no end; calls may nest. */
+sluice_status sluice_state_batch_begin(struct sluice_state *state, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
+sluice_status sluice_state_batch_end(struct sluice_state *state, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
 
 /* ---- loads ---- */
 struct sluice_state_load {
