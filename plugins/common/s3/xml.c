@@ -318,3 +318,20 @@ bool sluice_s3_xml_root(const char *data, size_t size, char *to, size_t to_size)
 {
     return sluice_s3_xml_find(data, size, NULL, to, to_size);
 }
+
+static sluice_status ignore_visit(void *vctx, int event, uint32_t depth, const char *name,
+                                  const char *text, size_t text_size)
+{
+    (void)vctx;
+    (void)event;
+    (void)depth;
+    (void)name;
+    (void)text;
+    (void)text_size;
+    return SLUICE_OK;
+}
+
+bool sluice_s3_xml_valid(const char *data, size_t size)
+{
+    return sluice_s3_xml_walk(data, size, ignore_visit, NULL, NULL) == SLUICE_OK;
+}

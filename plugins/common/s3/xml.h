@@ -28,5 +28,7 @@ sluice_status sluice_s3_xml_walk(const char *data, size_t size, sluice_s3_xml_vi
 bool sluice_s3_xml_find(const char *data, size_t size, const char *name, char *to, size_t to_size);
 /* The name of the root element; false when there is none. */
 bool sluice_s3_xml_root(const char *data, size_t size, char *to, size_t to_size);
+/* Whether the document is whole. */
+bool sluice_s3_xml_valid(const char *data, size_t size);
 
 #endif /* SLUICE_COMMON_S3_XML_H */
