@@ -132,3 +132,11 @@ sluice_status sluice_views_init(const struct ArrowSchema *schema, const struct A
 {
     return sluice_views_init_range(schema, array, 0, array->length, views, err);
 }
+
+sluice_status sluice_view_children(const struct sluice_view *view, struct sluice_view *children,
+                                   struct sluice_error *err)
+{
+    return sluice_views_init_range(view->schema, view->array,
+                                   view->validity_bit - view->array->offset, view->length, children,
+                                   err);
+}

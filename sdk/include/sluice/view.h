@@ -42,6 +42,11 @@ sluice_status sluice_view_init(const struct ArrowSchema *schema, const struct Ar
                                struct sluice_view *view, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 
+/* Views of the children of a struct column: row i of each belongs to row i of `view`. `children` has
+ * room for view->schema->n_children. */
+sluice_status sluice_view_children(const struct sluice_view *view, struct sluice_view *children,
+                                   struct sluice_error *err) SLUICE_MUST_CHECK;
+
 static inline int32_t sluice_view_is_null(const struct sluice_view *v, int64_t i)
 {
     int64_t bit = v->validity_bit + i;
