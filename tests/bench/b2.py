@@ -25,13 +25,15 @@ def engine_there() -> bool:
     return True
 
 
-def field_of(fmt: str, only: list[str]) -> dict[str, who.Contestant]:
-    """The contestants of a format."""
+def field_of(fmt: str, only: list[str], quick: bool) -> dict[str, who.Contestant]:
+    """The contestants of a format. Quick leaves out the slowest, which two of its kind always beat."""
     field: dict[str, who.Contestant] = {LIMIT: who.limit, YARDSTICK: who.copy_binary}
     if engine_there():
         field[ENGINE] = who.sluice_copy
     if fmt != "null":
         field.update(who.PEERS)
+        if quick and fmt.startswith("jsonl"):
+            del field["psql | zstd"]
     return {name: make for name, make in field.items() if not only or name in (LIMIT, YARDSTICK, *only)}
 
 
@@ -81,10 +83,11 @@ def check(table: Table, fmt: str, out: Path, expected: tuple[int, int]) -> str:
 
 
 def contest(
-    bench: who.Bench, table: Table, fmt: str, rounds: int, expected: tuple[int, int], only: list[str]
+    bench: who.Bench, table: Table, fmt: str, rounds: int, expected: tuple[int, int], only: list[str],
+    quick: bool,
 ) -> dict[str, dict[str, Any]]:
     """All contestants, rotated: round r starts with contestant r."""
-    field = field_of(fmt, only)
+    field = field_of(fmt, only, quick)
     samples: dict[str, list[measure.Sample]] = {name: [] for name in field}
     verdict: dict[str, str] = {name: "" for name in field}
     out = bench.scratch / "out"
@@ -155,7 +158,7 @@ def report(table: Table, fmt: str, outcome: dict[str, dict[str, Any]]) -> tuple[
 
 
 def main(bench: who.Bench, tables: list[Table], formats: list[str], rounds: int, only: list[str],
-         root: Path) -> int:
+         quick: bool, root: Path) -> int:
     if not engine_there():
         print("sluice is not built (scripts/build): peers and limits only\n")
     everything: dict[str, Any] = {}
@@ -164,10 +167,10 @@ def main(bench: who.Bench, tables: list[Table], formats: list[str], rounds: int,
         expected = reference(bench, table)
         for fmt in formats:
             start = time.monotonic()
-            outcome = contest(bench, table, fmt, rounds, expected, only)
+            outcome = contest(bench, table, fmt, rounds, expected, only, quick)
             text, figures = report(table, fmt, outcome)
             print(text, flush=True)
-            if fmt == "jsonl.zst":
+            if fmt == "jsonl.zst" and (table.letter == "L" or not quick):
                 print(compressor_limit(bench, table, fmt))
             print(f"({rounds} rounds, {time.monotonic() - start:.0f} s)\n", flush=True)
             everything[f"{table.letter} {fmt}"] = figures

@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
         version = database.value("SHOW server_version")
         print(f"PostgreSQL {version}; {sizes}; ready in {time.monotonic() - start:.0f} s\n", flush=True)
         if options.which == "B2":
-            return b2.main(bench, tables, formats, rounds, only, ROOT)
+            return b2.main(bench, tables, formats, rounds, only, options.quick, ROOT)
         return b13.main(bench, tables[0], options.quick, ROOT)
     finally:
         server.destroy()

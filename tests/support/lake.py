@@ -507,8 +507,10 @@ def compare(lake: Lake, db: PgDatabase, relation: str, stream: str | None = None
     read = lake.stream(stream or relation, run)
     if read.run is None:
         raise LakeError(f"{read.name}: no complete run; streams: {lake.names()}")
-    select = select or source_select(db, relation, where)
-    if any(file.is_csv for file in read.files):
+    as_csv = any(file.is_csv for file in read.files)
+    # JSON lines carry binary values as base64, CSV as COPY prints them.
+    select = select or source_select(db, relation, where, "hex" if as_csv else "base64")
+    if as_csv:
         header, *rows = source_csv(db, select)
         names = [str(name) for name in header]
         for file in read.files:
