@@ -1,0 +1,108 @@
+/*
+ * Copying text while looking for the bytes that JSON or CSV must escape. Never reads beyond the
+ * text. [any]
+ */
+#ifndef SLUICE_COMMON_LAKE_ESCAPE_H
+#define SLUICE_COMMON_LAKE_ESCAPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lake/out.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* JSON string contents as PostgreSQL's escape_json writes them: \b \f \n \r \t \" \\, \u00xx for
+ * other control characters, nothing else. Writes at most 6 * n bytes and touches 16 more. */
+uint8_t *sluice_lake_json_escape(uint8_t *p, const uint8_t *s, size_t n);
+
+/* The same for any length, through the chunk. */
+uint8_t *sluice_lake_json_text(struct sluice_lake_out *out, uint8_t *p, const uint8_t *s, size_t n);
+
+/* 1 if the text holds one of , " LF CR. */
+int32_t sluice_lake_csv_special(const uint8_t *s, size_t n);
+
+/* CSV quoted field, quotes included, of any length. */
+uint8_t *sluice_lake_csv_quoted(struct sluice_lake_out *out, uint8_t *p, const uint8_t *s,
+                                size_t n);
+
+/* Copies any length, with LF and CR turned into spaces (JSON values). */
+uint8_t *sluice_lake_json_verbatim(struct sluice_lake_out *out, uint8_t *p, const uint8_t *s,
+                                   size_t n);
+
+/* Hex or base64 of any length. */
+uint8_t *sluice_lake_put_hex(struct sluice_lake_out *out, uint8_t *p, const uint8_t *s, size_t n);
+uint8_t *sluice_lake_put_base64(struct sluice_lake_out *out, uint8_t *p, const uint8_t *s,
+                                size_t n);
+
+#define SLUICE_LAKE_ONES UINT64_C(0x0101010101010101)
+#define SLUICE_LAKE_HIGHS UINT64_C(0x8080808080808080)
+
+/* Non-zero if a byte of x is below 0x20, '"' or '\\' (exact as a yes or no; the position is not). */
+static inline uint64_t sluice_lake_json_hit8(uint64_t x)
+{
+    uint64_t low = (x - SLUICE_LAKE_ONES * 0x20u) & ~x;
+    uint64_t quote = x ^ (SLUICE_LAKE_ONES * 0x22u);
+    uint64_t slash = x ^ (SLUICE_LAKE_ONES * 0x5cu);
+    quote = (quote - SLUICE_LAKE_ONES) & ~quote;
+    slash = (slash - SLUICE_LAKE_ONES) & ~slash;
+    return (low | quote | slash) & SLUICE_LAKE_HIGHS;
+}
+
+#if defined(__SSE2__)
+static inline uint32_t sluice_lake_json_hit16(__m128i x)
+{
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+    __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+    __m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, slash)));
+}
+#endif
+
+/* Short clean text without calls: copies n bytes when none needs an escape and returns 1. */
+static inline int32_t sluice_lake_json_copy_clean(uint8_t *p, const uint8_t *s, size_t n)
+{
+    if (n >= 8) {
+        uint64_t a;
+        uint64_t hit = 0;
+        size_t i = 0;
+#if defined(__SSE2__)
+        for (; i + 16 <= n; i += 16) {
+            __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
+            _mm_storeu_si128((__m128i *)(void *)(p + i), x);
+            hit |= sluice_lake_json_hit16(x);
+        }
+#endif
+        for (; i + 8 <= n; i += 8) {
+            memcpy(&a, s + i, 8);
+            memcpy(p + i, &a, 8);
+            hit |= sluice_lake_json_hit8(a);
+        }
+        memcpy(&a, s + n - 8, 8);
+        memcpy(p + n - 8, &a, 8);
+        return (hit | sluice_lake_json_hit8(a)) == 0;
+    }
+    uint64_t x;
+    if (n >= 4) {
+        uint32_t a;
+        uint32_t b;
+        memcpy(&a, s, 4);
+        memcpy(&b, s + n - 4, 4);
+        memcpy(p, &a, 4);
+        memcpy(p + n - 4, &b, 4);
+        x = (uint64_t)a << 32 | b;
+    }
+    else {
+        x = UINT64_C(0x6161616161616161);
+        for (size_t i = 0; i < n; i++) {
+            p[i] = s[i];
+            x = x << 8 | s[i];
+        }
+    }
+    return sluice_lake_json_hit8(x) == 0;
+}
+
+#endif /* SLUICE_COMMON_LAKE_ESCAPE_H */
