@@ -39,8 +39,7 @@ static void lane_read(struct state_query *query, struct sluice_state_lane *out)
     out->sink = sluice_query_column(query, 0);
     out->shard = sluice_query_column(query, 1);
     out->epoch = (uint64_t)sqlite3_column_int64(query->stmt, 2);
-    out->position = sqlite3_column_blob(query->stmt, 3);
-    out->position_size = (uint64_t)sqlite3_column_bytes(query->stmt, 3);
+    out->position = sluice_query_column_blob(query, 3, &out->position_size);
     out->rows = sqlite3_column_int64(query->stmt, 4);
     out->bytes = sqlite3_column_int64(query->stmt, 5);
     out->updated_us = sqlite3_column_int64(query->stmt, 6);
@@ -62,7 +61,8 @@ sluice_status sluice_state_lanes(struct sluice_state *state, const char *load_id
     while (status == SLUICE_OK && (status = sluice_query_step(&query, err)) == SLUICE_OK) {
         struct sluice_state_lane lane;
         lane_read(&query, &lane);
-        if (!sluice_visit_goes_on(visit(ctx, &lane), &status, "read lanes", err)) {
+        status = sluice_query_check(&query, err);
+        if (status < 0 || !sluice_visit_goes_on(visit(ctx, &lane), &status, "read lanes", err)) {
             break;
         }
     }

@@ -13,6 +13,7 @@ static sluice_status load_read(struct state_query *query, struct sluice_state_lo
                                struct sluice_error *err)
 {
     const char *id = sluice_query_column(query, 0);
+    SLUICE_TRY(sluice_query_check(query, err));
     size_t size = strlen(id);
     if (size == 0 || size >= sizeof out->load_id) {
         return sluice_error_set(err, SLUICE_E_DATA, SLUICE_ERROR_FATAL,

@@ -52,25 +52,15 @@ sluice_status sluice_state_run_finish(struct sluice_state *state, int64_t run_id
     return sluice_state_write_end(state, status, "finish run", err);
 }
 
-/* The struct has plain pointers; here they are only lent. */
-static char *lend(const char *text)
-{
-    union {
-        const char *in;
-        char *out;
-    } lent = {text};
-    return lent.out;
-}
-
 static void run_read(struct state_query *query, struct sluice_state_run *out)
 {
     memset(out, 0, sizeof *out);
     out->id = sqlite3_column_int64(query->stmt, 0);
-    out->load_id = lend(sluice_query_column(query, 1));
+    out->load_id = sluice_query_column(query, 1);
     out->started_us = sqlite3_column_int64(query->stmt, 2);
     out->finished_us = sqlite3_column_int64(query->stmt, 3);
-    out->outcome = lend(sluice_query_column_or_null(query, 4));
-    out->message = lend(sluice_query_column_or_null(query, 5));
+    out->outcome = sluice_query_column_or_null(query, 4);
+    out->message = sluice_query_column_or_null(query, 5);
     out->rows = sqlite3_column_int64(query->stmt, 6);
 }
 
@@ -90,7 +80,8 @@ sluice_status sluice_state_runs(struct sluice_state *state, size_t limit,
     while (status == SLUICE_OK && (status = sluice_query_step(&query, err)) == SLUICE_OK) {
         struct sluice_state_run run;
         run_read(&query, &run);
-        if (!sluice_visit_goes_on(visit(ctx, &run), &status, "read runs", err)) {
+        status = sluice_query_check(&query, err);
+        if (status < 0 || !sluice_visit_goes_on(visit(ctx, &run), &status, "read runs", err)) {
             break;
         }
     }
@@ -114,11 +105,15 @@ sluice_status sluice_state_identity_get(struct sluice_state *state, const char *
     }
     if (status == SLUICE_OK) {
         char *copy = sluice_alloc_string(sluice_query_column(&query, 0));
-        if (copy != NULL) {
+        status = sluice_query_check(&query, err);
+        if (status == SLUICE_OK && copy == NULL) {
+            status = sluice_error_set(err, SLUICE_E_NOMEM, 0, "state: out of memory");
+        }
+        if (status == SLUICE_OK) {
             *out = copy;
         }
         else {
-            status = sluice_error_set(err, SLUICE_E_NOMEM, 0, "state: out of memory");
+            sluice_free(copy);
         }
     }
     else if (status == SLUICE_END) {

@@ -47,6 +47,7 @@ static sluice_status pragma_read(struct sluice_state *state, const char *sql, in
     }
     if (status == SLUICE_OK && text != NULL) {
         sluice_str_append(text, sluice_query_column(&query, 0));
+        status = sluice_query_check(&query, err);
     }
     sluice_query_end(&query);
     return status;

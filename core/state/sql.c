@@ -160,17 +160,47 @@ void sluice_query_end(struct state_query *query)
     query->stmt = NULL;
 }
 
-const char *sluice_query_column_or_null(struct state_query *query, int column)
+char *sluice_query_column_or_null(struct state_query *query, int column)
 {
-    const char *text = (const char *)sqlite3_column_text(query->stmt, column);
-    return text != NULL && sqlite3_column_bytes(query->stmt, column) <= STATE_TEXT_MAX ? text
-                                                                                       : NULL;
+    if (sqlite3_column_type(query->stmt, column) == SQLITE_NULL) {
+        return NULL;
+    }
+    union {
+        const unsigned char *in;
+        char *out;
+    } text = {sqlite3_column_text(query->stmt, column)};
+    if (text.in == NULL) {
+        latch(query, SQLITE_NOMEM);
+    }
+    else if (sqlite3_column_bytes(query->stmt, column) > STATE_TEXT_MAX) {
+        latch(query, SQLITE_CORRUPT);
+        return NULL;
+    }
+    return text.out;
 }
 
-const char *sluice_query_column(struct state_query *query, int column)
+char *sluice_query_column(struct state_query *query, int column)
 {
-    const char *text = sluice_query_column_or_null(query, column);
-    return text != NULL ? text : "";
+    static char none[1];
+    char *text = sluice_query_column_or_null(query, column);
+    return text != NULL ? text : none;
+}
+
+const void *sluice_query_column_blob(struct state_query *query, int column, uint64_t *size)
+{
+    const void *data = sqlite3_column_blob(query->stmt, column);
+    *size = (uint64_t)sqlite3_column_bytes(query->stmt, column);
+    if (data == NULL && *size > 0) {
+        latch(query, SQLITE_NOMEM);
+        *size = 0;
+    }
+    return data;
+}
+
+sluice_status sluice_query_check(struct state_query *query, struct sluice_error *err)
+{
+    return query->rc == SQLITE_OK ? SLUICE_OK
+                                  : sluice_state_error(query->state, query->rc, query->what, err);
 }
 
 sluice_status sluice_query_run(struct state_query *query, struct sluice_error *err)
@@ -204,7 +234,13 @@ sluice_status sluice_state_write_begin(struct sluice_state *state, const char *w
     if (status == SLUICE_OK) {
         status = sluice_failpoint_error("state.write", err);
     }
-    if (status == SLUICE_OK && state->batch_depth == 0) {
+    if (status == SLUICE_OK && state->batch_depth > 0 &&
+        (state->batch_failed || sqlite3_get_autocommit(state->db))) {
+        /* SQLite may have rolled back: what follows must not be kept alone. */
+        status = sluice_error_set(err, SLUICE_E_STATE, 0,
+                                  "state %s: %s: a write of the batch failed", state->path, what);
+    }
+    else if (status == SLUICE_OK && state->batch_depth == 0) {
         status = sluice_state_exec(state, "BEGIN IMMEDIATE", what, err);
         state->batch_failed = 0;
     }

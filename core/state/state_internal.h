@@ -13,7 +13,7 @@
 #define STATE_APPLICATION_ID 0x534c5543 /* "SLUC" */
 #define STATE_VERSION 1
 #define STATE_SUFFIX ".sluice.db"
-#define STATE_CACHE 24      /* prepared statements kept */
+#define STATE_CACHE 40      /* prepared statements kept */
 #define STATE_LOADS_KEPT 30 /* older ones are forgotten when a new one begins */
 #define STATE_RUNS_KEPT 1000
 #define STATE_TEXT_MAX 65536 /* longer texts in the file are damage */
@@ -88,10 +88,15 @@ void sluice_query_blob(struct state_query *query, int index, const void *data, u
 sluice_status sluice_query_step(struct state_query *query, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 void sluice_query_end(struct state_query *query);
-/* Column as text, "" for null; borrowed until the next step. */
-const char *sluice_query_column(struct state_query *query, int column);
+/* Column as text, "" for null; borrowed until the next step. Failures are latched for check. The
+ * text is not const because the public structs are filled by callers too: nobody writes to it. */
+char *sluice_query_column(struct state_query *query, int column);
 /* The same, NULL for null. */
-const char *sluice_query_column_or_null(struct state_query *query, int column);
+char *sluice_query_column_or_null(struct state_query *query, int column);
+const void *sluice_query_column_blob(struct state_query *query, int column, uint64_t *size);
+/* After the columns of a row were read: out of memory or damage on the way. */
+sluice_status sluice_query_check(struct state_query *query, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
 
 /* Runs a bound statement that gives no rows and ends it. */
 sluice_status sluice_query_run(struct state_query *query, struct sluice_error *err)

@@ -36,30 +36,20 @@ sluice_status sluice_state_stream_put(struct sluice_state *state, const char *lo
     return sluice_state_write_end(state, status, "write stream", err);
 }
 
-/* The struct has plain pointers because callers fill it too; here they are only lent. */
-static char *lend(const char *text)
-{
-    union {
-        const char *in;
-        char *out;
-    } lent = {text};
-    return lent.out;
-}
-
 static void stream_read(struct state_query *query, struct sluice_state_stream *out)
 {
     memset(out, 0, sizeof *out);
-    out->source = lend(sluice_query_column(query, 0));
-    out->stream = lend(sluice_query_column(query, 1));
-    out->sink = lend(sluice_query_column(query, 2));
-    out->run = lend(sluice_query_column(query, 3));
-    out->message = lend(sluice_query_column_or_null(query, 4));
+    out->source = sluice_query_column(query, 0);
+    out->stream = sluice_query_column(query, 1);
+    out->sink = sluice_query_column(query, 2);
+    out->run = sluice_query_column(query, 3);
+    out->message = sluice_query_column_or_null(query, 4);
     out->status = (int32_t)sqlite3_column_int64(query->stmt, 5);
     out->rows = sqlite3_column_int64(query->stmt, 6);
     out->bytes = sqlite3_column_int64(query->stmt, 7);
     out->started_us = sqlite3_column_int64(query->stmt, 8);
     out->finished_us = sqlite3_column_int64(query->stmt, 9);
-    out->load_position = lend(sluice_query_column_or_null(query, 10));
+    out->load_position = sluice_query_column_or_null(query, 10);
 }
 
 sluice_status sluice_state_streams(struct sluice_state *state, const char *load_id,
@@ -79,7 +69,9 @@ sluice_status sluice_state_streams(struct sluice_state *state, const char *load_
     while (status == SLUICE_OK && (status = sluice_query_step(&query, err)) == SLUICE_OK) {
         struct sluice_state_stream stream;
         stream_read(&query, &stream);
-        if (!sluice_visit_goes_on(visit(ctx, &stream), &status, "read streams", err)) {
+        status = sluice_query_check(&query, err);
+        if (status < 0 ||
+            !sluice_visit_goes_on(visit(ctx, &stream), &status, "read streams", err)) {
             break;
         }
     }
@@ -110,6 +102,7 @@ static sluice_status stamp_read(struct sluice_state *state, const char *stream, 
             memcpy(base, text, size + 1);
         }
         *n = sqlite3_column_int64(query.stmt, 1);
+        status = sluice_query_check(&query, err);
     }
     sluice_query_end(&query);
     return status < 0 ? status : SLUICE_OK;
