@@ -7,12 +7,12 @@
 #   deps_versitygw        the S3 server of the tests; sets VERSITYGW
 
 DEPS_BUILD=(
-    gcc libc6-dev make cmake ninja-build pkg-config ccache
+    gcc g++ libc6-dev libcmocka-dev make cmake ninja-build pkg-config ccache
     libpq-dev libcurl4-openssl-dev libyaml-dev libjansson-dev libsqlite3-dev libssl-dev
     libzstd-dev zlib1g-dev libisal-dev libdeflate-dev
 )
 DEPS_TEST=(
-    "${DEPS_BUILD[@]}" g++ clang clang-tidy clang-format llvm libcmocka-dev valgrind libfaketime
+    "${DEPS_BUILD[@]}" clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind libfaketime
     binutils git ca-certificates openssl util-linux procps python3 python3-venv
     postgresql-15 postgresql-client-15
 )
