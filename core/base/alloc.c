@@ -33,26 +33,32 @@ static int fails(void)
     return left == 1;
 }
 
+/* n * size, at least 1; 0 when no object can be that large. */
+static size_t total_size(size_t n, size_t size)
+{
+    size_t total = 0;
+    if (__builtin_mul_overflow(n, size, &total) || total > PTRDIFF_MAX) {
+        return 0;
+    }
+    return total > 0 ? total : 1;
+}
+
 void *sluice_alloc(size_t size)
 {
-    return fails() ? NULL : malloc(size > 0 ? size : 1);
+    size_t total = total_size(size, 1);
+    return total == 0 || fails() ? NULL : malloc(total);
 }
 
 void *sluice_alloc_zero(size_t n, size_t size)
 {
-    if (fails()) {
-        return NULL;
-    }
-    return n == 0 || size == 0 ? calloc(1, 1) : calloc(n, size);
+    size_t total = total_size(n, size);
+    return total == 0 || fails() ? NULL : calloc(1, total);
 }
 
 void *sluice_alloc_resize(void *p, size_t n, size_t size)
 {
-    size_t total = 0;
-    if (__builtin_mul_overflow(n, size, &total) || fails()) {
-        return NULL;
-    }
-    return realloc(p, total > 0 ? total : 1);
+    size_t total = total_size(n, size);
+    return total == 0 || fails() ? NULL : realloc(p, total);
 }
 
 char *sluice_alloc_string(const char *text)

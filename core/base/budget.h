@@ -18,10 +18,12 @@ struct sluice_budget {
     uint64_t peak;
 };
 
+/* limit 0 = no limit. */
 void sluice_budget_init(struct sluice_budget *b, uint64_t limit);
 void sluice_budget_free(struct sluice_budget *b);
 /* Takes bytes: 1 = granted. must = 1 never refuses. */
 int sluice_budget_take(struct sluice_budget *b, uint64_t bytes, int must);
+/* Giving more than was taken leaves 0. */
 void sluice_budget_give(struct sluice_budget *b, uint64_t bytes);
 /* Waits until less than the limit is used, at most timeout_us. 1 = there is room. */
 int sluice_budget_wait(struct sluice_budget *b, int64_t timeout_us);
