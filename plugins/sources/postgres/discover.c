@@ -1,0 +1,344 @@
+/* Catalog sessions, discover, and open: what there is, and what will be read. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "source.h"
+
+sluice_status pg_control_begin(struct sluice_source *src, struct sluice_error *err)
+{
+    static const char begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    if (src->control != NULL) {
+        sluice_status st = sluice_pg_command(src->control, "begin", begin, err);
+        if (st >= 0) {
+            return st;
+        }
+        /* It may have died since it was last used: once more with a new one. */
+        sluice_pg_close(src->control);
+        src->control = NULL;
+        if (st == SLUICE_E_CANCELLED) {
+            return st;
+        }
+    }
+    SLUICE_TRY(
+        sluice_pg_connect(&src->options.conn, src->host, src->registry, 0, &src->control, err));
+    sluice_status st = sluice_pg_command(src->control, "begin", begin, err);
+    if (st < 0) {
+        sluice_pg_close(src->control);
+        src->control = NULL;
+    }
+    return st;
+}
+
+void pg_control_end(struct sluice_source *src)
+{
+    if (src->control == NULL) {
+        return;
+    }
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    if (PQstatus(src->control->pg) != CONNECTION_OK ||
+        sluice_pg_command(src->control, "end", "ROLLBACK", &ignored) < 0) {
+        sluice_pg_close(src->control);
+        src->control = NULL;
+    }
+}
+
+static struct pg_stream_context make_context(const struct sluice_source *src,
+                                             const struct pg_catalog *catalog,
+                                             const struct sluice_pg_conn *conn)
+{
+    struct pg_stream_context context = {&src->options, catalog, PQdb(conn->pg), conn->sql_ascii};
+    return context;
+}
+
+/* Partitioned tables are one stream or their leaves are, as the option says. */
+static int is_stream(const struct sluice_source *src, const struct pg_relation *r)
+{
+    if (src->options.partitions == PG_PARTITIONS_LEAVES) {
+        return r->kind != 'p';
+    }
+    return !r->is_partition;
+}
+
+static sluice_status visit_stream(const struct pg_stream *stream, sluice_stream_visit visit,
+                                  void *vctx)
+{
+    return visit(vctx, &stream->desc, stream->problem.status < 0 ? &stream->problem : NULL);
+}
+
+sluice_status pg_source_discover(struct sluice_source *src, sluice_stream_visit visit, void *vctx,
+                                 struct sluice_error *err)
+{
+    struct pg_catalog catalog = {0};
+    uint32_t *chosen = NULL;
+    uint32_t count = 0;
+    sluice_status st = pg_control_begin(src, err);
+    if (st >= 0) {
+        st = pg_catalog_load(src->control, &catalog, err);
+    }
+    if (st < 0) {
+        goto out;
+    }
+    chosen = calloc(catalog.relation_count + 1u, sizeof *chosen);
+    if (chosen == NULL) {
+        st = sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for %u tables",
+                              catalog.relation_count);
+        goto out;
+    }
+    for (uint32_t i = 0; i < catalog.relation_count; i++) {
+        if (is_stream(src, &catalog.relations[i])) {
+            chosen[count++] = i;
+        }
+    }
+    st = pg_catalog_load_columns(src->control, &catalog, chosen, count, err);
+    if (st >= 0) {
+        st = pg_catalog_load_leaves(src->control, &catalog, chosen, count, err);
+    }
+    struct pg_stream_context context = make_context(src, &catalog, src->control);
+    for (uint32_t i = 0; i < count && st == SLUICE_OK; i++) {
+        struct pg_stream stream;
+        st = pg_stream_make(&context, &catalog.relations[chosen[i]], NULL, &stream, err);
+        if (st >= 0) {
+            st = visit_stream(&stream, visit, vctx);
+        }
+        pg_stream_free(&stream);
+    }
+    st = st == SLUICE_END ? SLUICE_OK : st;
+out:
+    free(chosen);
+    pg_catalog_free(&catalog);
+    pg_control_end(src);
+    return st;
+}
+
+/* ---------------------------------------------------------------- open ----------------------- */
+
+void pg_source_close(struct sluice_source *src)
+{
+    pg_workers_close(src);
+    pg_shards_free(src);
+    for (uint32_t i = 0; i < src->stream_count; i++) {
+        pg_stream_free(&src->streams[i]);
+    }
+    free(src->streams);
+    src->streams = NULL;
+    src->stream_count = 0;
+    pg_catalog_free(&src->catalog);
+    sluice_pg_close(src->holder);
+    src->holder = NULL;
+    src->snapshot[0] = '\0';
+}
+
+static sluice_status export_snapshot(struct sluice_source *src, struct sluice_error *err)
+{
+    PGresult *result = NULL;
+    SLUICE_TRY(sluice_pg_query(src->control, "export the snapshot",
+                               "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.version()", 0,
+                               NULL, &result, err));
+    (void)snprintf(src->snapshot, sizeof src->snapshot, "%s", PQgetvalue(result, 0, 0));
+    int version = src->control->server_version;
+    (void)snprintf(src->server, sizeof src->server, "PostgreSQL %d.%d", version / 10000,
+                   version % 10000);
+    PQclear(result);
+    return SLUICE_OK;
+}
+
+/* Which server and database this is. Some services close pg_control_*() to their users. */
+static sluice_status read_identity(struct sluice_source *src, struct sluice_error *err)
+{
+    static const char what[] = "read the server's identity";
+    static const char sql[] =
+        "SELECT s.system_identifier, c.timeline_id, d.oid"
+        " FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c,"
+        " pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+    PGresult *result = NULL;
+    SLUICE_TRY(sluice_pg_command(src->control, what, "SAVEPOINT identity", err));
+    sluice_status st = sluice_pg_query(src->control, what, sql, 0, NULL, &result, err);
+    if (st >= 0 && PQntuples(result) == 1) {
+        (void)snprintf(src->identity, sizeof src->identity, "system=%s timeline=%s database=%s",
+                       PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1),
+                       PQgetvalue(result, 0, 2));
+    }
+    else if (PQstatus(src->control->pg) != CONNECTION_OK || st == SLUICE_E_CANCELLED) {
+        PQclear(result);
+        return st;
+    }
+    PQclear(result);
+    return sluice_pg_command(src->control, what, "ROLLBACK TO SAVEPOINT identity", err);
+}
+
+struct name_entry {
+    char *name;
+    uint32_t index;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct name_entry *)a)->name, ((const struct name_entry *)b)->name);
+}
+
+static void free_names(struct name_entry *names, uint32_t count)
+{
+    for (uint32_t i = 0; names != NULL && i < count; i++) {
+        free(names[i].name);
+    }
+    free(names);
+}
+
+/* Finds the plan's streams among the relations: chosen[i] for stream i, UINT32_MAX if not there. */
+static sluice_status match_streams(const struct pg_catalog *catalog,
+                                   const struct sluice_source_plan *plan, uint32_t *chosen,
+                                   struct sluice_error *err)
+{
+    struct name_entry *names = calloc(catalog->relation_count + 1u, sizeof *names);
+    if (names == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for names");
+    }
+    uint32_t n = 0;
+    for (; n < catalog->relation_count; n++) {
+        names[n].name = pg_stream_name(&catalog->relations[n]);
+        names[n].index = n;
+        if (names[n].name == NULL) {
+            free_names(names, n);
+            return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for names");
+        }
+    }
+    qsort(names, n, sizeof *names, compare_names);
+    for (uint32_t i = 0; i < plan->stream_count; i++) {
+        struct name_entry key = {(char *)(uintptr_t)plan->streams[i]->name, 0};
+        struct name_entry *found = bsearch(&key, names, n, sizeof key, compare_names);
+        chosen[i] = found != NULL ? found->index : UINT32_MAX;
+    }
+    free_names(names, n);
+    return SLUICE_OK;
+}
+
+static sluice_status visit_missing(const char *name, sluice_stream_visit visit, void *vctx)
+{
+    struct sluice_error problem = SLUICE_ERROR_INIT;
+    struct sluice_stream_desc desc = {0};
+    desc.struct_size = (uint32_t)sizeof desc;
+    desc.name = name;
+    desc.rows_estimate = -1;
+    desc.bytes_estimate = -1;
+    (void)sluice_error_set(&problem, SLUICE_E_NOT_FOUND, 0,
+                           "table %s: not in the database (hint: it was dropped, or renamed)",
+                           name);
+    return visit(vctx, &desc, &problem);
+}
+
+/* Loads what the catalog says of the chosen relations and builds the streams. */
+static sluice_status make_streams(struct sluice_source *src, const struct sluice_source_plan *plan,
+                                  const uint32_t *matched, struct sluice_error *err)
+{
+    struct sluice_pg_conn *conn = src->control;
+    uint32_t *chosen = calloc(plan->stream_count + 1u, sizeof *chosen);
+    src->streams = calloc(plan->stream_count + 1u, sizeof *src->streams);
+    sluice_status st = SLUICE_OK;
+    uint32_t count = 0;
+    if (chosen == NULL || src->streams == NULL) {
+        st = sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for streams");
+        goto out;
+    }
+    for (uint32_t i = 0; i < plan->stream_count; i++) {
+        if (matched[i] != UINT32_MAX) {
+            chosen[count++] = matched[i];
+        }
+    }
+    st = pg_catalog_load_columns(conn, &src->catalog, chosen, count, err);
+    if (st >= 0) {
+        st = pg_catalog_load_leaves(conn, &src->catalog, chosen, count, err);
+    }
+    if (st >= 0) {
+        st = pg_catalog_load_sizes(conn, &src->catalog, chosen, count, err);
+    }
+    struct pg_stream_context context = make_context(src, &src->catalog, conn);
+    for (uint32_t i = 0; i < plan->stream_count && st >= 0; i++) {
+        if (matched[i] != UINT32_MAX) {
+            struct pg_stream *stream = &src->streams[src->stream_count++];
+            st = pg_stream_make(&context, &src->catalog.relations[matched[i]], plan->streams[i],
+                                stream, err);
+        }
+    }
+out:
+    free(chosen);
+    return st;
+}
+
+static sluice_status open_in_transaction(struct sluice_source *src,
+                                         const struct sluice_source_plan *plan,
+                                         sluice_stream_visit visit, void *vctx,
+                                         struct sluice_error *err)
+{
+    uint32_t *matched = calloc(plan->stream_count + 1u, sizeof *matched);
+    if (matched == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for streams");
+    }
+    sluice_status st = export_snapshot(src, err);
+    if (st >= 0) {
+        st = read_identity(src, err);
+    }
+    if (st >= 0) {
+        st = pg_catalog_load(src->control, &src->catalog, err);
+    }
+    if (st >= 0) {
+        st = match_streams(&src->catalog, plan, matched, err);
+    }
+    if (st >= 0) {
+        st = make_streams(src, plan, matched, err);
+    }
+    if (st >= 0) {
+        st = pg_shards_make(src, plan, err);
+    }
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < plan->stream_count && st == SLUICE_OK; i++) {
+        st = matched[i] == UINT32_MAX ? visit_missing(plan->streams[i]->name, visit, vctx)
+                                      : visit_stream(&src->streams[next], visit, vctx);
+        next += matched[i] != UINT32_MAX;
+    }
+    free(matched);
+    return st == SLUICE_END ? SLUICE_OK : st;
+}
+
+sluice_status pg_source_open(struct sluice_source *src, const struct sluice_source_plan *plan,
+                             struct sluice_source_info *info, sluice_stream_visit visit, void *vctx,
+                             struct sluice_error *err)
+{
+    if (plan->mode != SLUICE_MODE_FULL_LOAD_ONLY) {
+        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                                "source postgres: this version reads full loads only (hint: mode: "
+                                "full_load_only)");
+    }
+    pg_source_close(src);
+    src->generation++;
+    src->row_limit = plan->row_limit;
+    src->batch_rows = plan->batch_rows;
+    src->batch_bytes = plan->batch_bytes;
+    src->snapshot_us = src->host->now_us(src->host->ctx, SLUICE_CLOCK_WALL);
+    SLUICE_TRY(pg_control_begin(src, err));
+    sluice_status st = open_in_transaction(src, plan, visit, vctx, err);
+    if (st < 0) {
+        pg_source_close(src);
+        pg_control_end(src);
+        return st;
+    }
+    src->holder = src->control;
+    src->control = NULL;
+    info->identity = src->identity[0] != '\0' ? src->identity : NULL;
+    info->server = src->server;
+    sluice_log(src->host, SLUICE_LOG_INFO, "snapshot taken snapshot=%s streams=%u shards=%u",
+               src->snapshot, src->stream_count, src->shard_count);
+    return SLUICE_OK;
+}
+
+sluice_status pg_source_shards(struct sluice_source *src, sluice_shard_visit visit, void *vctx,
+                               struct sluice_error *err)
+{
+    if (src->holder == NULL) {
+        return sluice_error_set(err, SLUICE_E_STATE, 0, "source postgres: not open");
+    }
+    sluice_status st = SLUICE_OK;
+    for (uint32_t i = 0; i < src->shard_count && st == SLUICE_OK; i++) {
+        st = visit(vctx, &src->shards[i].desc);
+    }
+    return st == SLUICE_END ? SLUICE_OK : st;
+}

@@ -1,0 +1,221 @@
+/*
+ * The PostgreSQL source: what its files share. Of this folder alone.
+ *
+ * Life of an instance: create → (discover | check)* → open → shards → readers → destroy.
+ * open() makes the holder, the connection whose transaction exported the snapshot; it sends nothing
+ * more until the next open() or destroy(). Readers import that snapshot on pooled connections.
+ *
+ * Threads: what [ctl] functions write (streams, shards, snapshot) is constant while readers run; the
+ * pool has its own lock.
+ */
+#ifndef SLUICE_PG_SOURCE_H
+#define SLUICE_PG_SOURCE_H
+
+#include <pthread.h>
+
+#include "pg/conn.h"
+#include "pg/decode.h"
+#include "pg/text.h"
+#include "pg/types.h"
+#include "sluice/abi.h"
+#include "sluice/log.h"
+
+enum { PG_PARTITIONS_ROOT = 0, PG_PARTITIONS_LEAVES = 1 };
+enum { PG_GENERATED_INCLUDE = 0, PG_GENERATED_EXCLUDE = 1 };
+
+struct pg_options {
+    struct sluice_pg_settings conn;
+    int64_t split_bytes;
+    int64_t batch_rows;
+    int64_t batch_bytes;
+    int64_t max_row_bytes;
+    int64_t partitions;         /* PG_PARTITIONS_* */
+    int64_t generated;          /* PG_GENERATED_* */
+    int64_t on_unrepresentable; /* SLUICE_PG_UNREPRESENTABLE_* */
+};
+
+/* ---------------------------------------------------------------- catalog.c ------------------ */
+
+struct pg_attribute {
+    const char *name;
+    const char *native; /* format_type() */
+    uint32_t type;
+    int32_t typmod;
+    int16_t number;
+    char generated; /* 's' stored, 'v' virtual, 0 */
+    char identity;  /* 'a' always, 'd' by default, 0 */
+    int32_t not_null;
+    int32_t readable;
+};
+
+struct pg_relation {
+    uint32_t oid;
+    uint32_t root; /* of a leaf that is read for a partitioned table; else 0 */
+    char kind;     /* relkind: r p v m f */
+    char replica_identity;
+    int32_t is_partition;
+    int32_t schema_usable;
+    int32_t readable; /* SELECT on the table as a whole */
+    int32_t row_security;
+    int32_t heap; /* has pages and ctids as we know them */
+    int32_t populated;
+    double row_estimate; /* -1 = unknown */
+    int64_t pages;
+    int64_t toast_bytes;
+    const char *schema;
+    const char *name;
+    const struct pg_attribute *attributes;
+    uint32_t attribute_count;
+    int16_t keys[32]; /* attribute numbers of the primary key */
+    uint32_t key_count;
+};
+
+/* Owns its results; strings of relations and attributes point into them. */
+struct pg_catalog {
+    PGresult *results[6];
+    uint32_t result_count;
+    struct pg_relation *relations; /* sorted by oid */
+    uint32_t relation_count;
+    struct pg_relation *leaves; /* sorted by root */
+    uint32_t leaf_count;
+    struct pg_attribute *attributes;
+    struct sluice_pg_types *types;
+};
+
+/* Reads the relations of the database: names, kinds, rights, estimates. */
+sluice_status pg_catalog_load(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
+                              struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Reads columns, keys and types of the chosen relations (indexes into relations). */
+sluice_status pg_catalog_load_columns(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
+                                      const uint32_t *chosen, uint32_t count,
+                                      struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Reads the leaves of the chosen partitioned tables. */
+sluice_status pg_catalog_load_leaves(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
+                                     const uint32_t *chosen, uint32_t count,
+                                     struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Asks for the true sizes of the chosen relations and of all leaves; keeps the estimates when a
+ * lock is in the way. */
+sluice_status pg_catalog_load_sizes(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
+                                    const uint32_t *chosen, uint32_t count,
+                                    struct sluice_error *err) SLUICE_MUST_CHECK;
+void pg_catalog_free(struct pg_catalog *catalog);
+
+/* ---------------------------------------------------------------- stream.c ------------------- */
+
+struct pg_stream {
+    const struct pg_relation *relation;
+    struct sluice_stream_desc desc;
+    struct ArrowSchema schema;
+    char *name;
+    const char *parts[2];
+    uint32_t keys[32];
+    struct sluice_pair properties[2];
+    char *select;       /* select expressions, joined by commas */
+    char *column_names; /* array literal of the chosen columns */
+    char *where;        /* NULL = none */
+    int32_t *decode;    /* SLUICE_PG_DECODE_*, one a column */
+    uint32_t column_count;
+    struct sluice_error problem; /* status < 0: why it cannot be read */
+};
+
+/* What stream building needs to know of its surroundings. */
+struct pg_stream_context {
+    const struct pg_options *options;
+    const struct pg_catalog *catalog;
+    const char *database;
+    int32_t sql_ascii;
+};
+
+/* Describes one relation; `select` may be NULL. What keeps it from being read goes to
+ * stream->problem, NOMEM and the like to err. The stream borrows from the catalog. */
+sluice_status pg_stream_make(const struct pg_stream_context *context,
+                             const struct pg_relation *relation,
+                             const struct sluice_stream_select *select, struct pg_stream *stream,
+                             struct sluice_error *err) SLUICE_MUST_CHECK;
+void pg_stream_free(struct pg_stream *stream);
+/* Writes the stream name of a relation; NULL = out of memory. The caller frees it. */
+char *pg_stream_name(const struct pg_relation *relation);
+
+/* ---------------------------------------------------------------- shards.c ------------------- */
+
+struct pg_shard {
+    struct sluice_shard_desc desc;
+    char id[121];
+    uint64_t handle[2]; /* generation, index */
+    const struct pg_stream *stream;
+    const struct pg_relation *relation; /* the table, or a leaf of it */
+    int64_t first_page;                 /* -1: no ctid condition */
+    int64_t end_page;                   /* -1: open end */
+};
+
+struct sluice_source {
+    const struct sluice_host *host;
+    struct pg_options options;
+    struct sluice_pg_registry *registry;
+    struct sluice_metric *rows_read;
+    struct sluice_metric *bytes_read;
+
+    struct sluice_pg_conn *control; /* kept between discover, check and open */
+    struct sluice_pg_conn *holder;  /* holds the exported snapshot */
+    char snapshot[64];
+    uint64_t generation; /* grows with each open */
+    int64_t snapshot_us; /* wall clock when it was taken */
+    char identity[96];
+    char server[96];
+    uint64_t row_limit;
+    uint64_t batch_rows; /* of the plan; 0 = none */
+    uint64_t batch_bytes;
+    struct pg_catalog catalog;
+    struct pg_stream *streams;
+    uint32_t stream_count;
+    struct pg_shard *shards;
+    uint32_t shard_count;
+    uint32_t shard_cap;
+
+    pthread_mutex_t pool_lock; /* guards pool; a leaf lock, never held across I/O */
+    struct sluice_pg_conn *pool[64];
+    uint32_t pool_count;
+};
+
+/* Splits all streams of the source that have no problem. */
+sluice_status pg_shards_make(struct sluice_source *src, const struct sluice_source_plan *plan,
+                             struct sluice_error *err) SLUICE_MUST_CHECK;
+void pg_shards_free(struct sluice_source *src);
+
+/* ---------------------------------------------------------------- worker.c ------------------- */
+
+/* Gives a connection whose transaction sees the exported snapshot. SNAPSHOT_LOST if that is gone. */
+sluice_status pg_worker_acquire(struct sluice_source *src, struct sluice_pg_conn **out,
+                                struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Takes it back; `reusable` = 0 closes it. */
+void pg_worker_release(struct sluice_source *src, struct sluice_pg_conn *conn, int reusable);
+/* Closes all idle connections. */
+void pg_workers_close(struct sluice_source *src);
+
+/* ---------------------------------------------------------------- the ABI's functions -------- */
+
+/* A connection for catalog work, inside a read-only repeatable read transaction. */
+sluice_status pg_control_begin(struct sluice_source *src, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
+/* Ends that transaction; closes the connection if it is broken. */
+void pg_control_end(struct sluice_source *src);
+
+sluice_status pg_source_check(struct sluice_source *src, const struct sluice_source_plan *plan,
+                              sluice_finding_visit visit, void *vctx, struct sluice_error *err);
+sluice_status pg_source_discover(struct sluice_source *src, sluice_stream_visit visit, void *vctx,
+                                 struct sluice_error *err);
+sluice_status pg_source_open(struct sluice_source *src, const struct sluice_source_plan *plan,
+                             struct sluice_source_info *info, sluice_stream_visit visit, void *vctx,
+                             struct sluice_error *err);
+sluice_status pg_source_shards(struct sluice_source *src, sluice_shard_visit visit, void *vctx,
+                               struct sluice_error *err);
+sluice_status pg_reader_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
+                             struct sluice_bytes resume, struct sluice_reader **out,
+                             struct sluice_error *err);
+sluice_status pg_reader_next(struct sluice_reader *rd, int64_t timeout_us, struct sluice_batch *out,
+                             struct sluice_error *err);
+void pg_reader_close(struct sluice_reader *rd);
+/* Frees what open() made. */
+void pg_source_close(struct sluice_source *src);
+
+#endif /* SLUICE_PG_SOURCE_H */
