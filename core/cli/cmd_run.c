@@ -1,0 +1,251 @@
+/* run: all files are checked first, then run one after the other. */
+#include <pthread.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "cli.h"
+#include "log/log.h"
+#include "progress.h"
+
+/* What the signal thread may reach. */
+struct run {
+    struct sluice_cli *cli;
+    pthread_mutex_t mutex;
+    struct sluice_engine *engine; /* under the mutex; NULL between engines */
+    int how;
+};
+
+/* The first signal, on the signal thread. */
+static void ask_to_drain(void *ctx, int signal)
+{
+    struct run *run = ctx;
+    sluice_log_line(SLUICE_LOG_WARN, "run",
+                    "stopping: leaving a clean state; a second signal ends at once signal=%s",
+                    sluice_signals_name(signal));
+    (void)pthread_mutex_lock(&run->mutex);
+    if (run->engine != NULL) {
+        sluice_engine_drain(run->engine);
+    }
+    (void)pthread_mutex_unlock(&run->mutex);
+}
+
+static int asked_to_stop(const struct run *run)
+{
+    return sluice_signals_first(&run->cli->signals) != 0;
+}
+
+/* Makes the engine known to the signal thread; a signal that came before is made up for. */
+static void show_engine(struct run *run, struct sluice_engine *engine)
+{
+    (void)pthread_mutex_lock(&run->mutex);
+    run->engine = engine;
+    if (engine != NULL && asked_to_stop(run)) {
+        sluice_engine_drain(engine);
+    }
+    (void)pthread_mutex_unlock(&run->mutex);
+}
+
+static void add_summary_json(const struct sluice_run_view *view,
+                             const struct sluice_pipeline *pipeline, const char *outcome,
+                             const struct sluice_error *err, json_t *object)
+{
+    json_t *streams = json_array();
+    (void)json_object_set_new(object, "pipeline", sluice_cli_json_text(pipeline->name));
+    (void)json_object_set_new(object, "file", sluice_cli_json_text(pipeline->file));
+    (void)json_object_set_new(object, "mode", json_string(sluice_cli_mode_name(pipeline->mode)));
+    (void)json_object_set_new(object, "outcome", json_string(outcome));
+    sluice_run_view_json(view, object);
+    (void)json_object_del(object, "phase");
+    (void)json_object_del(object, "memory_used");
+    for (size_t i = 0; i < view->count; i++) {
+        (void)json_array_append_new(streams, sluice_run_view_row_json(&view->rows[i]));
+    }
+    (void)json_object_set_new(object, "streams", streams);
+    json_t *error = json_null();
+    if (err->status < 0) {
+        error = json_object();
+        (void)json_object_set_new(error, "status", json_string(sluice_status_name(err->status)));
+        (void)json_object_set_new(error, "message", sluice_cli_json_message(err->message));
+    }
+    (void)json_object_set_new(object, "error", error);
+}
+
+static const char *choose_outcome(const struct run *run, const struct sluice_run_view *view,
+                                  const struct sluice_error *err)
+{
+    if (err->status < 0 || view->total.streams_failed > 0) {
+        return "failed";
+    }
+    int whole =
+        view->total.streams_total > 0 && view->total.streams_complete == view->total.streams_total;
+    return asked_to_stop(run) && !whole ? "stopped" : "ok";
+}
+
+/* Prints what came of a run; answers its exit code. */
+static int report(struct run *run, const struct sluice_run_view *view,
+                  const struct sluice_pipeline *pipeline, const struct sluice_error *err)
+{
+    struct sluice_cli *cli = run->cli;
+    struct sluice_str text = SLUICE_STR_INIT;
+    const char *outcome = choose_outcome(run, view, err);
+    int code = SLUICE_EXIT_OK;
+    if (cli->json || run->how == SLUICE_PROGRESS_HOW_JSON) {
+        json_t *object = json_object();
+        if (run->how == SLUICE_PROGRESS_HOW_JSON) {
+            (void)json_object_set_new(object, "event", json_string("summary"));
+            (void)json_object_set_new(object, "time",
+                                      sluice_cli_json_time(sluice_now_us(SLUICE_CLOCK_WALL)));
+        }
+        add_summary_json(view, pipeline, outcome, err, object);
+        if (cli->json) {
+            json_t *copy = json_deep_copy(object);
+            (void)json_object_del(copy, "event");
+            (void)json_object_del(copy, "time");
+            (void)json_array_append_new(json_object_get(cli->result, "pipelines"), copy);
+        }
+        if (run->how == SLUICE_PROGRESS_HOW_JSON) {
+            sluice_cli_out_json(cli, object);
+        }
+        else {
+            json_decref(object);
+        }
+    }
+    else if (view->total.streams_total > 0) {
+        sluice_run_view_summary(view, &cli->out, &text);
+        sluice_cli_out(cli, &text);
+    }
+    sluice_str_free(&text);
+    if (err->status < 0) {
+        code = sluice_cli_error_report(cli, pipeline->name, err);
+    }
+    else if (view->total.streams_failed > 0) {
+        struct sluice_str message = SLUICE_STR_INIT;
+        sluice_str_printf(&message, "%s: %u of %u tables failed", pipeline->name,
+                          view->total.streams_failed, view->total.streams_total);
+        sluice_cli_error(cli, SLUICE_E_DATA, sluice_str_text(&message), NULL);
+        sluice_str_free(&message);
+        code = SLUICE_EXIT_RUNTIME;
+    }
+    else if (strcmp(outcome, "stopped") == 0) {
+        sluice_cli_warn(cli, "%s: stopped by %s; the next run goes on from here", pipeline->name,
+                        sluice_signals_name(sluice_signals_first(&cli->signals)));
+    }
+    return code;
+}
+
+static void set_options(const struct sluice_cli *cli, struct sluice_run_options *options)
+{
+    const struct sluice_cli_args *args = &cli->args;
+    memset(options, 0, sizeof *options);
+    options->row_limit = (uint64_t)sluice_cli_args_number(args, SLUICE_OPT_LIMIT, 0);
+    options->parallelism = (uint32_t)sluice_cli_args_number(args, SLUICE_OPT_PARALLELISM, 0);
+    options->tables = args->tables.items;
+    options->table_count = args->tables.count;
+    options->validate_batches = sluice_cli_args_has(args, SLUICE_OPT_CHECK_BATCHES);
+    options->once = sluice_cli_args_has(args, SLUICE_OPT_ONCE);
+}
+
+static int run_pipeline(struct run *run, const struct sluice_pipeline *pipeline)
+{
+    struct sluice_cli *cli = run->cli;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    struct sluice_state *state = NULL;
+    struct sluice_engine *engine = NULL;
+    struct sluice_cli_progress progress;
+    struct sluice_run_options options;
+    int code = SLUICE_EXIT_OK;
+    memset(&progress, 0, sizeof progress);
+    set_options(cli, &options);
+    sluice_status status =
+        sluice_cli_state_open(pipeline->state_uri, pipeline->name, SLUICE_STATE_RUN, &state, &err);
+    if (status >= 0) {
+        status = sluice_engine_create(pipeline, cli->registry, state, &options, &engine, &err);
+    }
+    if (status < 0) {
+        code = sluice_cli_error_report(cli, pipeline->name, &err);
+        goto out;
+    }
+    sluice_cli_progress_start(&progress, cli, engine, pipeline->name, run->how);
+    show_engine(run, engine);
+    status = sluice_engine_run(engine, &err);
+    show_engine(run, NULL);
+    sluice_cli_progress_stop(&progress);
+    if (status >= 0 || (status == SLUICE_E_CANCELLED && asked_to_stop(run))) {
+        sluice_error_clear(&err);
+    }
+    code = report(run, &progress.view, pipeline, &err);
+out:
+    sluice_cli_progress_free(&progress);
+    sluice_engine_destroy(engine);
+    if (state != NULL) {
+        sluice_state_close(state);
+    }
+    return code;
+}
+
+static int run_all(struct run *run, struct sluice_pipeline **pipelines, size_t count)
+{
+    struct sluice_cli *cli = run->cli;
+    int code = SLUICE_EXIT_OK;
+    for (size_t i = 0; i < count && !asked_to_stop(run); i++) {
+        int one = run_pipeline(run, pipelines[i]);
+        /* The most telling code: environment and configuration before a table that failed. */
+        code = one > code ? one : code;
+    }
+    if (count > 0 && cli->json) {
+        json_t *list = json_object_get(cli->result, "pipelines");
+        (void)json_object_set_new(cli->result, "count",
+                                  json_integer((json_int_t)json_array_size(list)));
+    }
+    return code;
+}
+
+int sluice_cli_run(struct sluice_cli *cli)
+{
+    const struct sluice_cli_list *files = &cli->args.words;
+    struct sluice_pipeline **pipelines = NULL;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    struct run run = {.cli = cli, .how = sluice_cli_progress_how(cli)};
+    int code = SLUICE_EXIT_OK;
+    if (sluice_cli_args_has(&cli->args, SLUICE_OPT_ONCE) &&
+        sluice_cli_args_has(&cli->args, SLUICE_OPT_FOLLOW)) {
+        sluice_cli_error(cli, SLUICE_E_INVALID, "--once and --follow exclude each other", NULL);
+        return SLUICE_EXIT_CONFIG;
+    }
+    if (cli->json) {
+        (void)json_object_set_new(cli->result, "pipelines", json_array());
+    }
+    if (run.how == SLUICE_PROGRESS_HOW_BAR &&
+        !sluice_cli_args_has(&cli->args, SLUICE_OPT_LOG_LEVEL)) {
+        /* The display says what the lines would. */
+        sluice_cli_log_setup(cli, SLUICE_LOG_WARN);
+    }
+    (void)pthread_mutex_init(&run.mutex, NULL);
+    if (sluice_signals_start(&cli->signals, ask_to_drain, &run, &err) < 0) {
+        code = sluice_cli_error_report(cli, NULL, &err);
+        goto out;
+    }
+    pipelines = sluice_alloc_zero(files->count, sizeof *pipelines);
+    if (pipelines == NULL) {
+        code = sluice_cli_error_nomem(cli);
+        goto out;
+    }
+    for (size_t i = 0; i < files->count; i++) {
+        int one = sluice_cli_pipeline_open(cli, files->items[i], &pipelines[i]);
+        code = one > code ? one : code;
+    }
+    if (code == SLUICE_EXIT_OK) {
+        code = run_all(&run, pipelines, files->count);
+    }
+out:
+    sluice_signals_stop(&cli->signals);
+    for (size_t i = 0; pipelines != NULL && i < files->count; i++) {
+        if (pipelines[i] != NULL) {
+            sluice_pipeline_free(pipelines[i]);
+        }
+    }
+    sluice_free(pipelines);
+    (void)pthread_mutex_destroy(&run.mutex);
+    return code;
+}

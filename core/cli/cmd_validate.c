@@ -1,0 +1,239 @@
+/* validate and check: what is wrong with files, and with the world they speak of. */
+#include <string.h>
+
+#include "cli.h"
+#include "flow/inspect.h"
+#include "log/log.h"
+#include "text.h"
+
+static void add_file_json(struct sluice_cli *cli, const char *file, int fine,
+                          const struct sluice_diags *diags)
+{
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "file", sluice_cli_json_text(file));
+    (void)json_object_set_new(object, "ok", json_boolean(fine));
+    (void)json_object_set_new(object, "errors", json_integer((json_int_t)diags->errors));
+    (void)json_object_set_new(object, "warnings", json_integer((json_int_t)diags->warnings));
+    (void)json_object_set_new(object, "findings", sluice_cli_diags_json(diags));
+    (void)json_array_append_new(json_object_get(cli->result, "files"), object);
+}
+
+/* 1 = the file may be run. */
+static int validate_file(struct sluice_cli *cli, const char *file)
+{
+    struct sluice_component_lookup lookup = sluice_registry_lookup(cli->registry);
+    struct sluice_str text = SLUICE_STR_INIT;
+    struct sluice_diags diags;
+    sluice_diags_init(&diags, file);
+    struct sluice_pipeline *pipeline =
+        sluice_pipeline_load(file, cli->args.sets.items, cli->args.sets.count, &lookup, &diags);
+    sluice_diags_sort(&diags);
+    int strict = sluice_cli_args_has(&cli->args, SLUICE_OPT_STRICT);
+    int fine = pipeline != NULL && diags.errors == 0 && (!strict || diags.warnings == 0);
+    sluice_cli_text_escape(&text, file);
+    if (fine) {
+        sluice_str_append(&text, ": ok");
+        if (diags.warnings > 0) {
+            sluice_str_printf(&text, ", %zu warning%s", diags.warnings,
+                              diags.warnings == 1 ? "" : "s");
+        }
+    }
+    else {
+        sluice_str_printf(&text, ": %zu error%s, %zu warning%s", diags.errors,
+                          diags.errors == 1 ? "" : "s", diags.warnings,
+                          diags.warnings == 1 ? "" : "s");
+    }
+    sluice_str_append_char(&text, '\n');
+    if (cli->json) {
+        add_file_json(cli, file, fine, &diags);
+    }
+    else {
+        sluice_cli_diags_print(cli, &diags);
+        sluice_cli_out(cli, &text);
+    }
+    sluice_str_free(&text);
+    sluice_diags_free(&diags);
+    if (pipeline != NULL) {
+        sluice_pipeline_free(pipeline);
+    }
+    return fine;
+}
+
+int sluice_cli_validate(struct sluice_cli *cli)
+{
+    int code = sluice_cli_plugins_open(cli);
+    if (code != SLUICE_EXIT_OK) {
+        return code;
+    }
+    if (cli->json) {
+        (void)json_object_set_new(cli->result, "files", json_array());
+    }
+    for (size_t i = 0; i < cli->args.words.count; i++) {
+        if (!validate_file(cli, cli->args.words.items[i])) {
+            code = SLUICE_EXIT_CONFIG;
+        }
+    }
+    if (code != SLUICE_EXIT_OK) {
+        sluice_cli_refusals_print(cli);
+    }
+    return code;
+}
+
+/* ---------------------------------------------------------------- check ---------------------- */
+
+struct check {
+    struct sluice_cli *cli;
+    const struct sluice_pipeline *pipeline;
+    const char *node; /* of the finding before */
+    size_t counts[4]; /* by severity */
+};
+
+static const char *severity_name(int32_t severity)
+{
+    switch (severity) {
+    case SLUICE_FINDING_OK:
+        return "ok";
+    case SLUICE_FINDING_INFO:
+        return "info";
+    case SLUICE_FINDING_WARN:
+        return "warning";
+    default:
+        return "error";
+    }
+}
+
+static int severity_style(int32_t severity)
+{
+    switch (severity) {
+    case SLUICE_FINDING_OK:
+        return SLUICE_STYLE_GOOD;
+    case SLUICE_FINDING_INFO:
+        return SLUICE_STYLE_NAME;
+    case SLUICE_FINDING_WARN:
+        return SLUICE_STYLE_WARN;
+    default:
+        return SLUICE_STYLE_BAD;
+    }
+}
+
+static const struct sluice_pipeline_node *find_node(const struct sluice_pipeline *pipeline,
+                                                    const char *id)
+{
+    for (size_t i = 0; i < pipeline->node_count; i++) {
+        if (strcmp(pipeline->nodes[i].id, id) == 0) {
+            return &pipeline->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static void finding_text(struct check *check, const char *node,
+                         const struct sluice_finding *finding)
+{
+    const size_t indent = 11;
+    const struct sluice_cli_term *term = &check->cli->out;
+    struct sluice_str text = SLUICE_STR_INIT;
+    if (check->node == NULL || strcmp(check->node, node) != 0) {
+        const struct sluice_pipeline_node *found = find_node(check->pipeline, node);
+        sluice_cli_term_append(term, &text, SLUICE_STYLE_BOLD, found != NULL ? found->id : node);
+        if (found != NULL) {
+            sluice_str_printf(&text, " (%s %s)", sluice_cli_kind_name(found->kind), found->plugin);
+            node = found->id;
+        }
+        sluice_str_append_char(&text, '\n');
+        check->node = node;
+    }
+    const char *name = severity_name(finding->severity);
+    sluice_str_append(&text, "  ");
+    sluice_cli_term_append(term, &text, severity_style(finding->severity), name);
+    sluice_cli_text_pad(&text, indent - 2 - strlen(name));
+    if (finding->subject != NULL && strcmp(finding->subject, node) != 0) {
+        sluice_cli_text_escape(&text, finding->subject);
+        sluice_str_append(&text, ": ");
+    }
+    sluice_cli_text_escape_lines(&text, finding->what != NULL ? finding->what : "", indent);
+    if (finding->key != NULL) {
+        sluice_str_append(&text, " [");
+        sluice_cli_text_escape(&text, finding->key);
+        sluice_str_append_char(&text, ']');
+    }
+    sluice_str_append_char(&text, '\n');
+    if (finding->remedy != NULL) {
+        sluice_cli_text_pad(&text, indent);
+        sluice_cli_term_append(term, &text, SLUICE_STYLE_DIM, "mend:");
+        sluice_str_append_char(&text, ' ');
+        sluice_cli_text_escape_lines(&text, finding->remedy, indent + 6);
+        sluice_str_append_char(&text, '\n');
+    }
+    if (!text.failed) {
+        sluice_log_redact(text.data);
+        text.size = strlen(text.data);
+    }
+    /* In quiet mode only what is wrong is said. */
+    if (finding->severity >= SLUICE_FINDING_ERROR && check->cli->quiet) {
+        sluice_cli_out_always(check->cli, &text);
+    }
+    else {
+        sluice_cli_out(check->cli, &text);
+    }
+    sluice_str_free(&text);
+}
+
+static void finding_json(struct check *check, const char *node,
+                         const struct sluice_finding *finding)
+{
+    json_t *object = json_object();
+    (void)json_object_set_new(object, "node", sluice_cli_json_text(node));
+    (void)json_object_set_new(object, "severity", json_string(severity_name(finding->severity)));
+    (void)json_object_set_new(object, "subject", sluice_cli_json_text(finding->subject));
+    (void)json_object_set_new(object, "key", sluice_cli_json_text(finding->key));
+    (void)json_object_set_new(object, "what", sluice_cli_json_message(finding->what));
+    (void)json_object_set_new(object, "remedy", sluice_cli_json_message(finding->remedy));
+    (void)json_array_append_new(json_object_get(check->cli->result, "findings"), object);
+}
+
+static void visit_finding(void *ctx, const char *node, const struct sluice_finding *finding)
+{
+    struct check *check = ctx;
+    int32_t severity = finding->severity;
+    check->counts[severity < 0 || severity > 3 ? 3 : severity]++;
+    if (check->cli->json) {
+        finding_json(check, node, finding);
+    }
+    else {
+        finding_text(check, node, finding);
+    }
+}
+
+int sluice_cli_check(struct sluice_cli *cli)
+{
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    struct sluice_pipeline *pipeline = NULL;
+    int code = sluice_cli_pipeline_open(cli, cli->args.words.items[0], &pipeline);
+    if (code != SLUICE_EXIT_OK) {
+        return code;
+    }
+    if (cli->json) {
+        (void)json_object_set_new(cli->result, "findings", json_array());
+    }
+    struct check check = {.cli = cli, .pipeline = pipeline};
+    if (sluice_flow_check(pipeline, &cli->cancel, visit_finding, &check, &err) < 0) {
+        code = sluice_cli_error_report(cli, pipeline->name, &err);
+    }
+    else {
+        struct sluice_str text = SLUICE_STR_INIT;
+        size_t errors = check.counts[SLUICE_FINDING_ERROR];
+        size_t warnings = check.counts[SLUICE_FINDING_WARN];
+        code = errors > 0 ? SLUICE_EXIT_ENVIRONMENT : SLUICE_EXIT_OK;
+        sluice_str_printf(&text, "%zu error%s, %zu warning%s\n", errors, errors == 1 ? "" : "s",
+                          warnings, warnings == 1 ? "" : "s");
+        sluice_cli_out(cli, &text);
+        sluice_str_free(&text);
+        if (cli->json) {
+            (void)json_object_set_new(cli->result, "errors", json_integer((json_int_t)errors));
+            (void)json_object_set_new(cli->result, "warnings", json_integer((json_int_t)warnings));
+        }
+    }
+    sluice_pipeline_free(pipeline);
+    return code;
+}

@@ -1,0 +1,127 @@
+/* The tables that parsing, help, completion and the man page are made from. */
+#include "cli.h"
+
+static const char *const progress_choices[] = {"auto", "bar", "log", "json", NULL};
+static const char *const level_choices[] = {"error", "warn", "info", "debug", "trace", NULL};
+static const char *const log_format_choices[] = {"text", "json", NULL};
+static const char *const format_choices[] = {"text", "json", "markdown", "jsonschema", NULL};
+
+#define GLOBAL SLUICE_CLI_GLOBAL
+#define MANY SLUICE_CLI_MANY
+
+const struct sluice_cli_option sluice_cli_options[SLUICE_OPT_COUNT] = {
+    {SLUICE_OPT_HELP, 'h', GLOBAL, "help", NULL, NULL, 0, 0, "Shows help for the command."},
+    {SLUICE_OPT_VERSION, 'V', GLOBAL, "version", NULL, NULL, 0, 0, "The same as sluice version."},
+    {SLUICE_OPT_JSON, 0, GLOBAL, "json", NULL, NULL, 0, 0,
+     "Prints one JSON document on standard output instead of text."},
+    {SLUICE_OPT_QUIET, 'q', GLOBAL, "quiet", NULL, NULL, 0, 0,
+     "Prints errors alone (and what was asked for with --json)."},
+    {SLUICE_OPT_NO_COLOR, 0, GLOBAL, "no-color", NULL, NULL, 0, 0,
+     "No colours; the variable NO_COLOR does the same."},
+    {SLUICE_OPT_LOG_LEVEL, 0, GLOBAL, "log-level", "LEVEL", level_choices, 0, 0,
+     "The least important log lines to write. Default: info, beneath a progress display warn."},
+    {SLUICE_OPT_LOG_FORMAT, 0, GLOBAL, "log-format", "FORMAT", log_format_choices, 0, 0,
+     "How log lines are written on standard error. Default: text."},
+    {SLUICE_OPT_PLUGIN_DIR, 0, GLOBAL | MANY, "plugin-dir", "DIR", NULL, 0, 0,
+     "Looks for plugins here. Default: the folders in SLUICE_PLUGIN_DIR (divided by colons), else "
+     "lib/sluice/plugins beside the program."},
+    {SLUICE_OPT_ALLOW_CORE, 0, GLOBAL, "allow-core", NULL, NULL, 0, 0,
+     "Allows core dumps and debuggers; a dump holds passwords and data."},
+    {SLUICE_OPT_ONCE, 0, 0, "once", NULL, NULL, 0, 0,
+     "Ends when all there is now has been moved. Pipelines that only load always do."},
+    {SLUICE_OPT_FOLLOW, 0, 0, "follow", NULL, NULL, 0, 0,
+     "Goes on with changes until stopped. Default where the mode has changes."},
+    {SLUICE_OPT_LIMIT, 0, 0, "limit", "N", NULL, 1, INT64_MAX, "At most N rows of each table."},
+    {SLUICE_OPT_TABLES, 0, MANY, "tables", "PATTERN", NULL, 0, 0,
+     "Only tables that match, among those the file chooses: a glob, or re: and a regular "
+     "expression. Several are divided by commas."},
+    {SLUICE_OPT_SET, 0, MANY, "set", "PATH=VALUE", NULL, 0, 0,
+     "Sets a value of the file, as in --set sinks.lake.config.prefix=test."},
+    {SLUICE_OPT_PROGRESS, 0, 0, "progress", "HOW", progress_choices, 0, 0,
+     "bar: a live display; log: a line every 10 s; json: an object every second on standard "
+     "output; auto (default): bar on a terminal, else log."},
+    {SLUICE_OPT_PARALLELISM, 'j', 0, "parallelism", "N", NULL, 1, 64,
+     "Readers that work at once, instead of what the file says."},
+    {SLUICE_OPT_CHECK_BATCHES, 0, 0, "check-batches", NULL, NULL, 0, 0,
+     "Checks every batch a plugin gives in full. For authors of plugins; slow."},
+    {SLUICE_OPT_STRICT, 0, 0, "strict", NULL, NULL, 0, 0, "Warnings count as errors."},
+    {SLUICE_OPT_COLUMNS, 0, 0, "columns", NULL, NULL, 0, 0, "Shows the columns of each table."},
+    {SLUICE_OPT_FORMAT, 0, 0, "format", "FORMAT", format_choices, 0, 0,
+     "How to print. Default: text."},
+    {SLUICE_OPT_ALL, 0, 0, "all", NULL, NULL, 0, 0, "All of them."},
+    {SLUICE_OPT_STATE, 0, 0, "state", "DIR", NULL, 0, 0,
+     "The folder that holds the state, instead of the one of a pipeline file."},
+    {SLUICE_OPT_STREAM, 0, 0, "stream", "NAME", NULL, 0, 0, "This table alone."},
+    {SLUICE_OPT_YES, 'y', 0, "yes", NULL, NULL, 0, 0, "Does not ask."},
+    {SLUICE_OPT_MAN, 0, 0, "man", NULL, NULL, 0, 0, "Prints the man page."},
+};
+
+#define B(id) SLUICE_OPT_BIT(SLUICE_OPT_##id)
+#define ANY SIZE_MAX
+
+const struct sluice_cli_command sluice_cli_commands[] = {
+    {"run", "FILE…", SLUICE_CLI_WORDS_FILES, 1, ANY, SLUICE_CLI_SIGNAL_DRAIN,
+     B(ONCE) | B(FOLLOW) | B(LIMIT) | B(TABLES) | B(SET) | B(PROGRESS) | B(PARALLELISM) |
+         B(CHECK_BATCHES) | B(STRICT),
+     sluice_cli_run, "Runs pipelines",
+     "Several files are all checked first and then run one after the other; one that fails does "
+     "not stop the next.\n"
+     "The first SIGINT, SIGTERM or SIGHUP leaves a clean state and ends with exit code 0: the next "
+     "run goes on from there. A second one ends the process at once.\n"
+     "A run that was killed is completed by the next: complete tables are not read again. With "
+     "--limit nothing is remembered."},
+    {"validate", "FILE…", SLUICE_CLI_WORDS_FILES, 1, ANY, SLUICE_CLI_SIGNAL_DEFAULT,
+     B(STRICT) | B(SET), sluice_cli_validate, "Checks pipeline files without connecting anywhere",
+     "Prints every problem of every file as file:line:column: severity: message (path), with a "
+     "hint beneath."},
+    {"check", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL, B(SET),
+     sluice_cli_check, "Connects everywhere and says what is missing and how to mend it", NULL},
+    {"plan", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL,
+     B(SET) | B(TABLES) | B(LIMIT) | B(COLUMNS) | B(PARALLELISM), sluice_cli_plan,
+     "Shows what a run would do, without doing it",
+     "The graph, the tables that match, what happens to each in each sink, and the guarantee that "
+     "follows. Nothing is written anywhere; secrets are not shown."},
+    {"discover", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL,
+     B(SET) | B(TABLES) | B(COLUMNS), sluice_cli_discover, "Lists the tables of the sources",
+     "A star marks the tables that the file chooses."},
+    {"preview", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL,
+     B(SET) | B(TABLES) | B(LIMIT), sluice_cli_preview,
+     "Shows the first rows as they would reach the sinks",
+     "Reads through sources and transforms; no sink is opened and nothing is remembered. 10 rows "
+     "of each table unless --limit says otherwise. With --json one object a row."},
+    {"state list", "[FILE]", SLUICE_CLI_WORDS_FILES, 0, 1, SLUICE_CLI_SIGNAL_DEFAULT,
+     B(STATE) | B(SET), sluice_cli_state_list, "Lists the pipelines that have state", NULL},
+    {"state show", "FILE | --state DIR NAME", SLUICE_CLI_WORDS_FILES, 1, 1,
+     SLUICE_CLI_SIGNAL_DEFAULT, B(STATE) | B(SET), sluice_cli_state_show,
+     "Shows what a pipeline remembers: loads, tables, lanes, runs", NULL},
+    {"state reset", "FILE | --state DIR NAME", SLUICE_CLI_WORDS_FILES, 1, 1,
+     SLUICE_CLI_SIGNAL_DEFAULT, B(STATE) | B(SET) | B(STREAM) | B(YES), sluice_cli_state_reset,
+     "Forgets an unfinished load, so that it is read again",
+     "Says what will be read again and asks, unless --yes. What sinks hold already stays there; "
+     "runs without a complete marker count nowhere."},
+    {"plugin list", "", SLUICE_CLI_WORDS_NONE, 0, 0, SLUICE_CLI_SIGNAL_DEFAULT, 0,
+     sluice_cli_plugin_list, "Lists plugins, and files that were refused and why", NULL},
+    {"plugin describe", "NAME… | --all", SLUICE_CLI_WORDS_OTHER, 0, ANY, SLUICE_CLI_SIGNAL_DEFAULT,
+     B(ALL) | B(FORMAT), sluice_cli_plugin_describe, "Shows what a plugin does and its options",
+     "NAME may be source/NAME, transform/NAME or sink/NAME where one name stands for several."},
+    {"schema", "", SLUICE_CLI_WORDS_NONE, 0, 0, SLUICE_CLI_SIGNAL_DEFAULT, 0, sluice_cli_schema,
+     "Prints a JSON Schema of pipeline files, for editors", NULL},
+    {"completion", "bash | zsh | fish", SLUICE_CLI_WORDS_OTHER, 1, 1, SLUICE_CLI_SIGNAL_DEFAULT, 0,
+     sluice_cli_completion, "Prints a completion script for a shell", NULL},
+    {"version", "", SLUICE_CLI_WORDS_NONE, 0, 0, SLUICE_CLI_SIGNAL_DEFAULT, 0, sluice_cli_version,
+     "Prints the version of the program and of its plugin interface", NULL},
+    {"help", "[COMMAND]", SLUICE_CLI_WORDS_OTHER, 0, 2, SLUICE_CLI_SIGNAL_DEFAULT, B(MAN),
+     sluice_cli_help, "Shows help", NULL},
+    {NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL},
+};
+
+const struct sluice_cli_exit sluice_cli_exits[] = {
+    {"0", "done; or stopped by a first signal with a clean state"},
+    {"1", "runtime: a table or the whole run failed"},
+    {"2", "the configuration or the command line is wrong"},
+    {"3", "the environment: a server cannot be reached, access is denied, something is missing, "
+          "another process holds the pipeline"},
+    {"4", "finished, but rows were rejected"},
+    {"130, 143", "ended at once by SIGINT, SIGTERM"},
+    {NULL, NULL},
+};
