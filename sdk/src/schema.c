@@ -285,25 +285,26 @@ int32_t sluice_schema_metadata_is(const struct ArrowSchema *field, const char *k
     return v.data != NULL && v.size == n && memcmp(v.data, text, n) == 0;
 }
 
-static sluice_status copy_node(const struct ArrowSchema *src, struct ArrowSchema *out, int depth,
-                               struct sluice_error *err)
+/* `name` NULL = the source's own. */
+static sluice_status copy_node(const struct ArrowSchema *src, const char *name,
+                               struct ArrowSchema *out, int depth, struct sluice_error *err)
 {
     if (depth > SLUICE_MAX_DEPTH) {
         memset(out, 0, sizeof *out);
         return sluice_error_set(err, SLUICE_E_LIMIT, 0, "schema is nested deeper than %d",
                                 SLUICE_MAX_DEPTH);
     }
-    SLUICE_TRY(node_make(out, src->format, src->name, src->metadata, metadata_size(src->metadata),
-                         src->flags, src->n_children, err));
+    SLUICE_TRY(node_make(out, src->format, name != NULL ? name : src->name, src->metadata,
+                         metadata_size(src->metadata), src->flags, src->n_children, err));
     sluice_status st = SLUICE_OK;
     for (int64_t i = 0; i < src->n_children && st >= 0; i++) {
-        st = copy_node(src->children[i], out->children[i], depth + 1, err);
+        st = copy_node(src->children[i], NULL, out->children[i], depth + 1, err);
     }
     if (st >= 0 && src->dictionary != NULL) {
         struct schema_private *p = out->private_data;
         p->dictionary = calloc(1, sizeof *p->dictionary);
         st = p->dictionary != NULL
-                 ? copy_node(src->dictionary, p->dictionary, depth + 1, err)
+                 ? copy_node(src->dictionary, NULL, p->dictionary, depth + 1, err)
                  : sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a schema");
         out->dictionary = p->dictionary;
     }
@@ -313,10 +314,25 @@ static sluice_status copy_node(const struct ArrowSchema *src, struct ArrowSchema
     return st;
 }
 
+sluice_status sluice_schema_put(struct ArrowSchema *schema, int64_t i,
+                                const struct ArrowSchema *field, const char *name, int32_t nullable,
+                                struct sluice_error *err)
+{
+    SLUICE_TRY(check_index(schema, i, err));
+    struct ArrowSchema node;
+    SLUICE_TRY(copy_node(field, name, &node, 1, err));
+    if (nullable >= 0) {
+        node.flags = nullable ? node.flags | ARROW_FLAG_NULLABLE
+                              : node.flags & ~(int64_t)ARROW_FLAG_NULLABLE;
+    }
+    replace_child(schema, i, &node);
+    return SLUICE_OK;
+}
+
 sluice_status sluice_schema_copy(const struct ArrowSchema *src, struct ArrowSchema *out,
                                  struct sluice_error *err)
 {
-    return copy_node(src, out, 0, err);
+    return copy_node(src, NULL, out, 0, err);
 }
 
 static int32_t equal_node(const struct ArrowSchema *a, const struct ArrowSchema *b, int depth)
@@ -360,7 +376,7 @@ static sluice_status envelope_struct(struct ArrowSchema *out, int64_t at, const 
                                     (long long)from, (long long)row->n_children);
         }
         struct ArrowSchema node;
-        SLUICE_TRY(copy_node(row->children[from], &node, 2, err));
+        SLUICE_TRY(copy_node(row->children[from], NULL, &node, 2, err));
         node.flags |= ARROW_FLAG_NULLABLE;
         replace_child(out->children[at], i, &node);
     }

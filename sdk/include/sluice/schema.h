@@ -74,6 +74,12 @@ sluice_status sluice_schema_set_nested(struct ArrowSchema *schema, int64_t i, co
                                        int32_t type_id, int64_t n, int32_t nullable,
                                        struct sluice_error *err) SLUICE_MUST_CHECK;
 
+/* Makes column i a deep copy of `field`, under another name unless `name` is NULL, nullable as told
+ * unless `nullable` is -1. */
+sluice_status sluice_schema_put(struct ArrowSchema *schema, int64_t i,
+                                const struct ArrowSchema *field, const char *name, int32_t nullable,
+                                struct sluice_error *err) SLUICE_MUST_CHECK;
+
 /* Deep copy of any schema this SDK or another producer made. The caller releases it. */
 sluice_status sluice_schema_copy(const struct ArrowSchema *src, struct ArrowSchema *out,
                                  struct sluice_error *err) SLUICE_MUST_CHECK;
