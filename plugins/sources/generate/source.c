@@ -41,8 +41,7 @@ static void name_column(const struct gen_options *o, uint32_t i, char out[72])
     static const char *const odd[] = {"two words",
                                       "Quo\"te",
                                       "dash-ed",
-                                      "Gr\xc3\xb6\xc3\x9f"
-                                      "e",
+                                      "Gr\303\266\303\237e",
                                       "select",
                                       "a.b",
                                       "\xe6\x97\xa5\xe6\x9c\xac",
