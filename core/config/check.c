@@ -330,21 +330,17 @@ static int check_map(struct checker *c, struct sluice_slot *slot, const struct s
     return 1;
 }
 
-static void register_secrets(const struct sluice_slot *slot, const struct sluice_yaml *node)
+/* All texts of the value, right or wrong: whoever wrote them under this key meant to hide them. */
+static void register_secrets(const struct sluice_yaml *node)
 {
-    if (slot->text != NULL) {
-        sluice_log_secret_add(slot->text);
-    }
-    for (size_t i = 0; i < slot->used; i++) {
-        sluice_log_secret_add(slot->items != NULL ? slot->items[i] : slot->pairs[i].value);
+    if (node->kind == SLUICE_YAML_SCALAR) {
+        sluice_log_secret_add(node->text);
     }
     for (size_t i = 0; i < node->piece_count; i++) {
         sluice_log_secret_add(node->pieces[i]);
     }
     for (size_t i = 0; i < node->count; i++) {
-        for (size_t k = 0; k < node->items[i]->piece_count; k++) {
-            sluice_log_secret_add(node->items[i]->pieces[k]);
-        }
+        register_secrets(node->items[i]);
     }
 }
 
@@ -362,7 +358,7 @@ static int fill(struct checker *c, struct sluice_slot *slot, const struct sluice
         right = check_scalar(c, slot, node);
     }
     if ((slot->option->flags & SLUICE_OPTION_SECRET) != 0) {
-        register_secrets(slot, node);
+        register_secrets(node);
     }
     if (!right) {
         sluice_slot_clear(slot);

@@ -24,12 +24,12 @@ static const struct explanation explanations[] = {
      "within \"…\" a backslash is written \\\\; '…' takes it as it is"},
     {NULL, "did not find expected hexdecimal number", 0, "\\x, \\u and \\U want hexadecimal digits",
      NULL},
-    {"while scanning an alias", NULL, 0, "a value that begins with * must be quoted",
+    {"while scanning an alias", NULL, 1, "a value that begins with * must be quoted",
      "write \"*…\""},
-    {"while scanning an anchor", NULL, 0, "a value that begins with & must be quoted",
+    {"while scanning an anchor", NULL, 1, "a value that begins with & must be quoted",
      "write \"&…\""},
-    {"while scanning a tag", NULL, 0, "a value that begins with ! must be quoted", "write \"!…\""},
-    {"while scanning a block scalar", NULL, 0, "a value that begins with | or > must be quoted",
+    {"while scanning a tag", NULL, 1, "a value that begins with ! must be quoted", "write \"!…\""},
+    {"while scanning a block scalar", NULL, 1, "a value that begins with | or > must be quoted",
      "or its text begins on the next line, indented"},
     {"while parsing a flow mapping", NULL, 1, "the { that begins here is not closed properly",
      "check for a missing } or , and quote values with { } [ ] or ,"},
@@ -48,6 +48,9 @@ static const struct explanation explanations[] = {
      "put the list on the line after its key"},
     {NULL, "did not find expected <document start>", 0,
      "the text goes on where the document has ended", "check the indentation and the quotes"},
+    {NULL, "did not find expected node content", 0, "a value must not begin with this character",
+     "put it into quotes"},
+    {NULL, "mapping keys are not allowed", 0, "a value that begins with ? must be quoted", NULL},
     {NULL, "found incompatible YAML document", 0, "YAML version not known", "leave %YAML out"},
     {NULL, "found invalid Unicode character escape", 0, "no such character", NULL},
 };
@@ -94,6 +97,25 @@ static int explain_character(const struct sluice_yaml_problem *problem, const ch
     return 0;
 }
 
+/* "did not find expected key" in the middle of a line: something follows a closing quote. */
+static int explain_rest_of_line(const struct sluice_yaml_problem *problem, const char *data,
+                                size_t size, struct sluice_diags *diags)
+{
+    size_t left = 0;
+    const char *line = find_place(data, size, problem->line, 1, &left);
+    const char *at = find_place(data, size, problem->line, problem->column, &left);
+    while (line < at && *line == ' ') {
+        line++;
+    }
+    if (line == at || left == 0) {
+        return 0;
+    }
+    sluice_diags_add(diags, SLUICE_DIAG_ERROR, problem->line, problem->column, NULL,
+                     "quote the whole value; a quote within '…' is written ''",
+                     "this text follows a value that has ended");
+    return 1;
+}
+
 static int holds_variable(const char *data, size_t size, uint32_t line)
 {
     size_t left = 0;
@@ -107,6 +129,10 @@ void sluice_yaml_explain(const struct sluice_yaml_problem *problem, const char *
 {
     if (begins(problem->problem, "found character that cannot start") &&
         explain_character(problem, data, size, diags)) {
+        return;
+    }
+    if (begins(problem->problem, "did not find expected key") &&
+        explain_rest_of_line(problem, data, size, diags)) {
         return;
     }
     for (size_t i = 0; i < sizeof explanations / sizeof explanations[0]; i++) {

@@ -138,6 +138,9 @@ static void load_name(struct sluice_loader *ld, const struct sluice_yaml *root,
 static void load_state(struct sluice_loader *ld, const struct sluice_yaml *root)
 {
     const struct sluice_check none = {0};
+    if (sluice_yaml_is_null(sluice_yaml_get(root, "state"))) {
+        return;
+    }
     struct sluice_config *state = sluice_load_check(ld, root, "state", sluice_engine_state, &none);
     struct sluice_value uri = sluice_config_value(state, "uri");
     if (uri.is_set && uri.string[0] != '\0') {

@@ -42,8 +42,13 @@ static void path_of(const struct builder *b, struct sluice_str *path)
 {
     for (size_t i = 0; i < b->depth; i++) {
         const struct frame *f = &b->frames[i];
+        /* Of an inner node the outer one holds key and place already. */
+        size_t inner = i + 1 < b->depth;
         if (f->node->kind == SLUICE_YAML_SEQUENCE) {
-            (void)sluice_path_push_index(path, f->node->count);
+            (void)sluice_path_push_index(path, f->node->count - inner);
+        }
+        else if (inner) {
+            (void)sluice_path_push(path, f->node->keys[f->node->count - 1]->text);
         }
         else if (f->key != NULL) {
             (void)sluice_path_push(path, f->key->text);
@@ -85,8 +90,8 @@ static void report_reference(struct builder *b, const yaml_event_t *event, const
     }
     else {
         b->stop = 1;
+        b->broken = 1;
     }
-    b->broken = 1;
 }
 
 static void refuse_extras(struct builder *b, const yaml_event_t *event, const yaml_char_t *anchor,
@@ -142,6 +147,7 @@ static void take_key(struct builder *b, const yaml_event_t *event, struct sluice
     if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp(key->text, "<<") == 0) {
         report_reference(b, event, "merge keys (<<) are not supported",
                          "write the keys out where they are needed");
+        key->text[0] = '\0'; /* enough is said about it */
     }
     else if (key->text[0] == '\0') {
         report_event(b, event, "a key is missing before \":\"", NULL);
@@ -159,7 +165,6 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
     }
     if (memchr(text, '\0', size) != NULL) {
         report_event(b, event, "a value must not contain the character \\0", NULL);
-        b->broken = 1;
     }
     struct sluice_yaml *node =
         sluice_yaml_new_scalar(text, strnlen(text, size), line_of(event), column_of(event));
@@ -168,8 +173,24 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
         return;
     }
     node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    node->broken = strlen(node->text) < size;
     if (expects_key(b)) {
         take_key(b, event, node);
+        return;
+    }
+    place(b, node);
+}
+
+static void on_alias(struct builder *b, const yaml_event_t *event)
+{
+    struct sluice_yaml *node = sluice_yaml_new_scalar("", 0, line_of(event), column_of(event));
+    if (node == NULL) {
+        b->no_memory = 1;
+        return;
+    }
+    node->broken = 1;
+    if (expects_key(b)) {
+        b->frames[b->depth - 1].key = node;
         return;
     }
     place(b, node);
@@ -241,10 +262,10 @@ static void check_duplicates(struct builder *b, struct sluice_yaml *map)
 static void on_close(struct builder *b)
 {
     struct sluice_yaml *node = b->frames[b->depth - 1].node;
-    b->depth--;
     if (node->kind == SLUICE_YAML_MAPPING && node->count > 1) {
         check_duplicates(b, node);
     }
+    b->depth--;
 }
 
 static void on_event(struct builder *b, const yaml_event_t *event)
@@ -262,12 +283,7 @@ static void on_event(struct builder *b, const yaml_event_t *event)
     case YAML_ALIAS_EVENT:
         report_reference(b, event, "aliases (*name) are not supported",
                          "write the value out; quote a pattern that begins with *");
-        if (expects_key(b)) {
-            b->stop = 1;
-        }
-        else {
-            place(b, sluice_yaml_new_scalar("", 0, line_of(event), column_of(event)));
-        }
+        on_alias(b, event);
         break;
     case YAML_SCALAR_EVENT:
         on_scalar(b, event);
