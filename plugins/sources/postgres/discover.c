@@ -257,6 +257,11 @@ static sluice_status make_streams(struct sluice_source *src, const struct sluice
             struct pg_stream *stream = &src->streams[src->stream_count++];
             st = pg_stream_make(&context, &src->catalog.relations[matched[i]], plan->streams[i],
                                 stream, err);
+            if (st >= 0 && stream->relation->row_security) {
+                sluice_log(src->host, SLUICE_LOG_WARN,
+                           "row security applies: only rows that policies show are loaded table=%s",
+                           stream->name);
+            }
         }
     }
 out:

@@ -84,6 +84,14 @@ static sluice_status check_readable(const struct pg_relation *relation, const ch
             err, SLUICE_E_PERMISSION, 0,
             "table %s: no right to use its schema (hint: GRANT USAGE ON SCHEMA)", stream);
     }
+    int readable = relation->readable;
+    for (uint32_t i = 0; i < relation->attribute_count && !readable; i++) {
+        readable = relation->attributes[i].readable;
+    }
+    if (!readable) {
+        return sluice_error_set(err, SLUICE_E_PERMISSION, 0,
+                                "table %s: no right to read it (hint: GRANT SELECT)", stream);
+    }
     if (!relation->populated) {
         return sluice_error_set(err, SLUICE_E_STATE, 0,
                                 "materialized view %s has not been filled (hint: REFRESH "

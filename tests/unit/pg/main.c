@@ -1,0 +1,15 @@
+/* Runs the tests of plugins/common/pg. */
+#include "tests.h"
+
+int main(void)
+{
+    int failed = 0;
+    failed += pg_test_numeric();
+    failed += pg_test_decode();
+    failed += pg_test_copy();
+    failed += pg_test_settings();
+    failed += pg_test_error();
+    failed += pg_test_column();
+    failed += pg_test_text();
+    return failed;
+}

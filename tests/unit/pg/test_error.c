@@ -1,0 +1,80 @@
+/* Classification of SQLSTATEs and of messages of refused connections. */
+#include "pg/error.h"
+
+#include "tests.h"
+
+static void classes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sqlstate;
+        sluice_status status;
+        uint32_t flags;
+    } cases[] = {
+        {"28P01", SLUICE_E_AUTH, 0},
+        {"42501", SLUICE_E_PERMISSION, 0},
+        {"3D000", SLUICE_E_NOT_FOUND, 0},
+        {"42P01", SLUICE_E_SCHEMA, 0},
+        {"42703", SLUICE_E_SCHEMA, 0},
+        {"42601", SLUICE_E_INVALID, 0},
+        {"57014", SLUICE_E_TIMEOUT, SLUICE_ERROR_RETRYABLE},
+        {"57P01", SLUICE_E_IO, SLUICE_ERROR_RETRYABLE},
+        {"57P03", SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE},
+        {"08006", SLUICE_E_IO, SLUICE_ERROR_RETRYABLE},
+        {"40001", SLUICE_E_IO, SLUICE_ERROR_RETRYABLE},
+        {"53300", SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE},
+        {"54000", SLUICE_E_LIMIT, 0},
+        {"22021", SLUICE_E_DATA, 0},
+        {"55P03", SLUICE_E_TIMEOUT, SLUICE_ERROR_RETRYABLE},
+        {"XX000", SLUICE_E_IO, 0},
+        {NULL, SLUICE_E_IO, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sluice_pg_class c = sluice_pg_classify(cases[i].sqlstate);
+        assert_int_equal(c.status, cases[i].status);
+        assert_int_equal(c.flags, cases[i].flags);
+    }
+}
+
+static void refused_connections(void **state)
+{
+    (void)state;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    static const char fatal[] =
+        "connection to server at \"127.0.0.1\", port 5432 failed: FATAL:  28P01: password "
+        "authentication failed for user \"u\"\nLOCATION:  auth_failed, auth.c:331\n";
+    assert_int_equal(sluice_pg_error_connect(&err, "connect", fatal), SLUICE_E_AUTH);
+    assert_string_equal(err.sqlstate, "28P01");
+    assert_non_null(strstr(err.message, "password authentication failed"));
+    assert_null(strstr(err.message, "LOCATION"));
+    assert_null(strchr(err.message, '\n'));
+    /* The severity's word is the server's language. */
+    assert_int_equal(sluice_pg_error_connect(&err, "connect", "connection failed: FATAL : x"),
+                     SLUICE_E_UNAVAILABLE);
+    assert_int_equal(
+        sluice_pg_error_connect(&err, "connect", "FATALE:  3D000: la base n'existe pas\n"),
+        SLUICE_E_NOT_FOUND);
+    assert_int_equal(
+        sluice_pg_error_connect(
+            &err, "connect",
+            "connection to server at \"h\", port 1 failed: Connection refused\n"
+            "\tIs the server running on that host and accepting TCP/IP connections?\n"),
+        SLUICE_E_UNAVAILABLE);
+    assert_int_equal(err.flags, SLUICE_ERROR_RETRYABLE);
+    assert_int_equal(
+        sluice_pg_error_connect(&err, "connect", "SSL error: certificate verify failed\n"),
+        SLUICE_E_AUTH);
+    assert_int_equal(err.flags, 0);
+    assert_int_equal(
+        sluice_pg_error_connect(&err, "connect",
+                                "FATAL:  08P01: unsupported startup parameter: options\n"),
+        SLUICE_E_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "pooler"));
+}
+
+int pg_test_error(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(classes),
+                                       cmocka_unit_test(refused_connections)};
+    return cmocka_run_group_tests_name("error", tests, NULL, NULL);
+}
