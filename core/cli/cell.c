@@ -54,6 +54,16 @@ static void put_hex(struct sluice_str *out, const uint8_t *data, size_t size)
     }
 }
 
+static void put_uuid(struct sluice_str *out, const uint8_t *data, int form)
+{
+    sluice_str_append(out, form == FORM_JSON ? "\"" : "");
+    for (size_t i = 0; i < 16; i++) {
+        sluice_str_append(out, i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "");
+        sluice_str_printf(out, "%02x", data[i]);
+    }
+    sluice_str_append(out, form == FORM_JSON ? "\"" : "");
+}
+
 static void put_base64(struct sluice_str *out, const uint8_t *data, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -393,6 +403,11 @@ static void put(const struct sluice_view *view, int64_t i, size_t limit, int for
                      view->type.id == SLUICE_TYPE_LARGE_UTF8, limit, form);
         break;
     case SLUICE_TYPE_FIXED_BINARY:
+        if (view->type.width == 16 &&
+            sluice_schema_metadata_is(view->schema, "ARROW:extension:name", "arrow.uuid")) {
+            put_uuid(out, sluice_view_fixed(view, i), form);
+            break;
+        }
         put_variable(out, sluice_view_fixed(view, i), (size_t)view->type.width, 0, limit, form);
         break;
     case SLUICE_TYPE_DATE32:

@@ -128,8 +128,12 @@ static int report(struct run *run, const struct sluice_run_view *view,
         code = SLUICE_EXIT_RUNTIME;
     }
     else if (strcmp(outcome, "stopped") == 0) {
-        sluice_cli_warn(cli, "%s: stopped by %s; the next run goes on from here", pipeline->name,
-                        sluice_signals_name(sluice_signals_first(&cli->signals)));
+        int part = sluice_cli_args_has(&cli->args, SLUICE_OPT_LIMIT) ||
+                   sluice_cli_args_has(&cli->args, SLUICE_OPT_TABLES);
+        sluice_cli_warn(cli, "%s: stopped by %s; %s", pipeline->name,
+                        sluice_signals_name(sluice_signals_first(&cli->signals)),
+                        part ? "a run of a part remembers nothing"
+                             : "the next run goes on from here");
     }
     return code;
 }

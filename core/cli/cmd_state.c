@@ -11,6 +11,9 @@
 
 #define RUNS_SHOWN 10
 
+/* A load of a large database has thousands; --json has them all. */
+#define LANES_SHOWN 20
+
 /* Whose state: out of a pipeline file, or of --state DIR NAME. */
 struct place {
     struct sluice_pipeline *pipeline;
@@ -214,6 +217,9 @@ static sluice_status visit_lane(void *ctx, const struct sluice_state_lane *lane)
         (void)json_array_append_new(show->list, object);
         return SLUICE_OK;
     }
+    if (show->found > LANES_SHOWN) {
+        return SLUICE_OK;
+    }
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NAME, lane->shard);
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, lane->sink);
     sluice_cli_table_add_count(&show->table, (int64_t)lane->epoch);
@@ -289,6 +295,10 @@ static sluice_status show_part(struct sluice_cli *cli, struct sluice_state *stat
     else if (status >= 0 && show.found > 0) {
         sluice_str_append_char(&text, '\n');
         sluice_cli_table_render(&show.table, &cli->out, &text);
+        if (part == PART_LANES && show.found > LANES_SHOWN) {
+            sluice_str_printf(&text, "and %zu more lanes (--json lists all)\n",
+                              show.found - LANES_SHOWN);
+        }
         sluice_cli_out_always(cli, &text);
     }
     sluice_cli_table_free(&show.table);

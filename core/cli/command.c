@@ -69,7 +69,7 @@ const struct sluice_cli_command sluice_cli_commands[] = {
      "The first SIGINT, SIGTERM or SIGHUP leaves a clean state and ends with exit code 0: the next "
      "run goes on from there. A second one ends the process at once.\n"
      "A run that was killed is completed by the next: complete tables are not read again. With "
-     "--limit nothing is remembered."},
+     "--limit or --tables nothing is remembered."},
     {"validate", "FILE…", SLUICE_CLI_WORDS_FILES, 1, ANY, SLUICE_CLI_SIGNAL_DEFAULT,
      B(STRICT) | B(SET), sluice_cli_validate, "Checks pipeline files without connecting anywhere",
      "Prints every problem of every file as file:line:column: severity: message (path), with a "

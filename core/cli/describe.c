@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "cli.h"
 #include "help.h"
 #include "text.h"
@@ -58,20 +57,32 @@ void sluice_cli_describe_type(const struct sluice_option *option, struct sluice_
     }
 }
 
+/* A number in the largest unit that divides it, as one would write it. */
 static void bound(const struct sluice_option *option, int64_t value, struct sluice_str *out)
 {
-    char text[24];
-    if (option->type == SLUICE_OPTION_DURATION) {
-        sluice_duration_format(value, text);
-        sluice_str_append(out, text);
+    static const struct {
+        int64_t size;
+        const char *name;
+    } times[] = {{INT64_C(86400000000), "d"},
+                 {INT64_C(3600000000), "h"},
+                 {60000000, "m"},
+                 {1000000, "s"},
+                 {1000, "ms"},
+                 {1, "us"}},
+      sizes[] = {
+          {INT64_C(1) << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, ""}};
+    if (option->type == SLUICE_OPTION_DURATION || option->type == SLUICE_OPTION_SIZE) {
+        int is_time = option->type == SLUICE_OPTION_DURATION;
+        for (size_t i = 0; value != 0; i++) {
+            int64_t size = is_time ? times[i].size : sizes[i].size;
+            if (value % size == 0) {
+                sluice_str_printf(out, "%" PRId64 "%s", value / size,
+                                  is_time ? times[i].name : sizes[i].name);
+                return;
+            }
+        }
     }
-    else if (option->type == SLUICE_OPTION_SIZE) {
-        sluice_size_format((uint64_t)value, text);
-        sluice_str_append(out, text);
-    }
-    else {
-        sluice_str_printf(out, "%" PRId64, value);
-    }
+    sluice_str_printf(out, "%" PRId64, value);
 }
 
 /* "1 to 64"; nothing without bounds. */

@@ -54,7 +54,8 @@ static int append(const char *data, size_t size, void *ctx)
 
 void sluice_cli_json_dump(const json_t *json, size_t flags, struct sluice_str *out)
 {
-    if (json == NULL || json_dump_callback(json, append, out, flags) != 0) {
+    if (json == NULL ||
+        json_dump_callback(json, append, out, flags | JSON_REAL_PRECISION(9)) != 0) {
         out->failed = 1;
     }
 }

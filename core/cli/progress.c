@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "log/log.h"
+#include "text.h"
 
 #define BAR_EVERY_US 125000
 #define WATCH_EVERY_US 250000
@@ -44,11 +45,27 @@ static void update(struct sluice_cli_progress *p)
 
 /* ---------------------------------------------------------------- the block ------------------ */
 
+/* Lines that the block takes on a terminal of this width: a narrower one breaks its lines anew. */
+static size_t block_height(const struct sluice_str *block, size_t width)
+{
+    size_t height = 0;
+    const char *line = sluice_str_text(block);
+    for (const char *end = strchr(line, '\n'); end != NULL; end = strchr(line, '\n')) {
+        struct sluice_str one = SLUICE_STR_INIT;
+        sluice_str_append_n(&one, line, (size_t)(end - line));
+        size_t columns = sluice_cli_text_width(sluice_str_text(&one));
+        height += columns > width && width > 0 ? (columns + width - 1) / width : 1;
+        sluice_str_free(&one);
+        line = end + 1;
+    }
+    return height;
+}
+
 /* Moves to the block's first line and clears all below it. */
 static void append_erase(const struct sluice_cli_progress *p, struct sluice_str *out)
 {
     if (p->lines > 0) {
-        sluice_str_printf(out, "\r\033[%zuA\033[J", p->lines);
+        sluice_str_printf(out, "\r\033[%zuA\033[J", block_height(&p->block, p->cli->err.width));
     }
 }
 
@@ -62,7 +79,6 @@ static void draw(struct sluice_cli_progress *p)
         sluice_str_printf(&frame, "\r\033[%zuA", p->lines);
     }
     else {
-        /* After a change of width the old lines may stand anywhere: begin below them. */
         append_erase(p, &frame);
     }
     sluice_str_clear(&p->block);
@@ -87,10 +103,13 @@ static void write_above(void *ctx, const char *line, uint64_t size)
     struct sluice_cli_progress *p = ctx;
     struct sluice_str frame = SLUICE_STR_INIT;
     (void)pthread_mutex_lock(&p->mutex);
+    sluice_cli_term_resize(&p->cli->err);
     append_erase(p, &frame);
     sluice_str_append_n(&frame, line, (size_t)size);
     sluice_str_append_char(&frame, '\n');
     if (p->lines > 0) {
+        sluice_str_clear(&p->block);
+        p->lines = sluice_run_view_block(&p->view, &p->cli->err, &p->block);
         sluice_str_append(&frame, sluice_str_text(&p->block));
     }
     if (!frame.failed) {
@@ -252,6 +271,7 @@ void sluice_cli_progress_stop(struct sluice_cli_progress *progress)
     update(progress);
     if (progress->how == SLUICE_PROGRESS_HOW_BAR && progress->lines > 0) {
         struct sluice_str erase = SLUICE_STR_INIT;
+        sluice_cli_term_resize(&progress->cli->err);
         append_erase(progress, &erase);
         if (!erase.failed) {
             (void)sluice_cli_term_write(STDERR_FILENO, erase.data, erase.size);

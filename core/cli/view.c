@@ -1,5 +1,6 @@
 #include "view.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -171,7 +172,7 @@ static int64_t row_us(const struct sluice_run_view *view, const struct sluice_pr
 
 static double average(uint64_t rows, int64_t us)
 {
-    return us > 0 ? (double)rows * 1e6 / (double)us : -1;
+    return us > 0 && rows > 0 ? (double)rows * 1e6 / (double)us : -1;
 }
 
 static void rate_text(double rate, char out[40])
@@ -185,6 +186,17 @@ static void rate_text(double rate, char out[40])
     size_t size = strlen(count);
     memcpy(out, count, size);
     memcpy(out + size, "/s", 3);
+}
+
+/* Whole seconds: an estimate that shows tenths only looks exact. */
+static void left_text(int64_t us, char out[40])
+{
+    int64_t seconds = (us + 999999) / 1000000;
+    if (seconds >= 60) {
+        sluice_duration_format(seconds * 1000000, out);
+        return;
+    }
+    (void)snprintf(out, 40, "%llds", (long long)seconds);
 }
 
 static void add_name(const struct sluice_run_view *view, const struct sluice_progress_stream *s,
@@ -247,8 +259,35 @@ static size_t choose_rows(const struct sluice_run_view *view, size_t room, size_
     return count;
 }
 
+/* What there is room for. */
+struct block_shape {
+    size_t bar; /* width of the bar, 0 = none */
+    int rate;
+    int retries; /* some row has some */
+    size_t columns;
+};
+
+static void choose_shape(const struct sluice_run_view *view, size_t width, const size_t *chosen,
+                         size_t count, struct block_shape *shape)
+{
+    memset(shape, 0, sizeof *shape);
+    shape->bar = width >= 100 ? 24 : width >= 84 ? 12 : 0;
+    shape->rate = width >= 64;
+    for (size_t i = 0; i < count; i++) {
+        shape->retries |= view->rows[chosen[i]].stream.retries > 0;
+    }
+    shape->columns = (size_t)(4 + (shape->bar > 0) + shape->rate + shape->retries);
+}
+
+/* Share, rows and rate stand to the right. */
+static uint32_t block_right(const struct block_shape *shape)
+{
+    uint32_t numbers = shape->rate ? 0x07 : 0x03;
+    return numbers << (shape->bar > 0 ? 2 : 1);
+}
+
 static void block_row(const struct sluice_run_view *view, const struct sluice_view_row *row,
-                      const struct sluice_cli_term *term, size_t bar_width,
+                      const struct sluice_cli_term *term, const struct block_shape *shape,
                       struct sluice_cli_table *table)
 {
     const struct sluice_progress_stream *s = &row->stream;
@@ -261,9 +300,11 @@ static void block_row(const struct sluice_run_view *view, const struct sluice_vi
                                                         : SLUICE_STYLE_NONE;
     double share = s->status == SLUICE_PROGRESS_COMPLETE ? 1 : s->share;
     add_name(view, s, SLUICE_STYLE_NAME, table);
-    sluice_cli_bar(&bar, share, bar_width, term->unicode);
-    sluice_cli_table_add(table, style, sluice_str_text(&bar));
-    sluice_str_free(&bar);
+    if (shape->bar > 0) {
+        sluice_cli_bar(&bar, share, shape->bar, term->unicode);
+        sluice_cli_table_add(table, style, sluice_str_text(&bar));
+        sluice_str_free(&bar);
+    }
     if (share >= 0) {
         sluice_cli_table_addf(table, SLUICE_STYLE_NONE, "%3.0f%%", (share < 1 ? share : 1) * 100);
     }
@@ -272,23 +313,25 @@ static void block_row(const struct sluice_run_view *view, const struct sluice_vi
     }
     sluice_count_format(s->rows, text);
     sluice_cli_table_addf(table, SLUICE_STYLE_NONE, "%s rows", text);
-    rate_text(over ? average(s->rows, row_us(view, s)) : row->rate, text);
-    sluice_cli_table_add(table, SLUICE_STYLE_NONE, text);
+    if (shape->rate) {
+        rate_text(over ? average(s->rows, row_us(view, s)) : row->rate, text);
+        sluice_cli_table_add(table, SLUICE_STYLE_NONE, text);
+    }
     if (over) {
         sluice_duration_format(row_us(view, s), text);
         sluice_cli_table_addf(table, style, "%s %s", sluice_run_view_status(s->status), text);
     }
     else {
         int64_t left = time_left(share, row_us(view, s));
-        sluice_duration_format(left, text);
+        left_text(left, text);
         sluice_cli_table_addf(table, SLUICE_STYLE_NONE, "%s%s", left >= 0 ? "ETA " : "",
                               left >= 0 ? text : "");
     }
-    if (s->retries > 0) {
+    if (shape->retries && s->retries > 0) {
         sluice_cli_table_addf(table, SLUICE_STYLE_WARN, "%u retr%s", s->retries,
                               s->retries == 1 ? "y" : "ies");
     }
-    else {
+    else if (shape->retries) {
         sluice_cli_table_add(table, SLUICE_STYLE_NONE, "");
     }
 }
@@ -320,7 +363,7 @@ static void block_head(const struct sluice_run_view *view, const struct sluice_c
     sluice_duration_format(t->now_us - t->started_us, text);
     sluice_str_printf(out, "  %s", text);
     if (view->eta_us >= 0) {
-        sluice_duration_format(view->eta_us, text);
+        left_text(view->eta_us, text);
         sluice_str_printf(out, "  ETA %s", text);
     }
     if (t->bytes_written > 0) {
@@ -343,19 +386,20 @@ size_t sluice_run_view_block(const struct sluice_run_view *view, const struct sl
     struct sluice_str raw = SLUICE_STR_INIT;
     struct sluice_cli_table table;
     struct sluice_cli_term narrow = *term;
+    struct block_shape shape;
     size_t chosen[BLOCK_ROWS_MOST];
     size_t lines = 0;
     size_t room = term->height > 2 ? term->height - 2 : 0;
     room = room < BLOCK_ROWS_MOST ? room : BLOCK_ROWS_MOST;
     /* One column stays free: a full line would make some terminals wrap. */
     narrow.width = term->width > 1 ? term->width - 1 : 1;
-    size_t bar_width = narrow.width >= 100 ? 24 : narrow.width >= 76 ? 14 : 6;
     size_t count = choose_rows(view, room, chosen);
     block_head(view, term, &raw);
-    sluice_cli_table_init(&table, 7, NULL, 0x1c, 0x01);
+    choose_shape(view, narrow.width, chosen, count, &shape);
+    sluice_cli_table_init(&table, shape.columns, NULL, block_right(&shape), 0x01);
     table.indent = 2;
     for (size_t i = 0; i < count; i++) {
-        block_row(view, &view->rows[chosen[i]], term, bar_width, &table);
+        block_row(view, &view->rows[chosen[i]], term, &shape, &table);
     }
     sluice_cli_table_render(&table, &narrow, &raw);
     sluice_cli_table_free(&table);
