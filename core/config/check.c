@@ -73,7 +73,7 @@ static void report_wrong(struct checker *c, const struct sluice_option *option,
            shown.text[0] != '\0' ? ", not " : "", shown.text);
 }
 
-static const char *option_example(const struct sluice_option *option)
+const char *sluice_option_example(const struct sluice_option *option)
 {
     return SLUICE_HAS(option, example) ? option->example : NULL;
 }
@@ -394,7 +394,7 @@ static void report_missing(struct checker *c, const struct sluice_option *option
 {
     struct sluice_str hint = SLUICE_STR_INIT;
     size_t mark = sluice_path_push(&c->path, option->key);
-    const char *example = option_example(option);
+    const char *example = sluice_option_example(option);
     if (example != NULL) {
         sluice_str_printf(&hint, "for example %s: %s", option->key, example);
     }

@@ -72,6 +72,9 @@ struct sluice_shown {
 };
 struct sluice_shown sluice_show(const char *text, int hidden);
 
+/* NULL = none, or the plugin is older than the member. */
+const char *sluice_option_example(const struct sluice_option *option);
+
 /* Exact forms: "10s", "64MiB". */
 void sluice_duration_exact(int64_t us, char out[32]);
 void sluice_size_exact(int64_t bytes, char out[32]);

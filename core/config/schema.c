@@ -6,8 +6,12 @@
 #include "config/internal.h"
 #include "config/loader.h"
 
-/* What ${…} makes of a value is known only when the pipeline is loaded. */
+/* What ${…} makes of a value is known only when the pipeline is loaded: text with one is let through
+ * wherever a value may be text. The keywords below bind one JSON type each (pattern: text, minimum:
+ * numbers, items: lists), so that a schema needs no alternatives and validators can say what is wrong. */
 #define VARIABLE_PATTERN "\\$\\{(env|file):"
+#define OR_VARIABLE "|" VARIABLE_PATTERN
+#define BOOL_PATTERN "^([Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF)$"
 #define DURATION_PATTERN "^(0|([0-9]+(us|ms|s|m|h|d))+)$"
 #define SIZE_PATTERN "^[0-9]+ ?([Bb]|[KkMmGgTt][Ii]?[Bb])?$"
 #define ID_PATTERN "^[a-z][a-z0-9_-]{0,62}$"
@@ -18,66 +22,127 @@ static json_t *reference(const char *name)
     return json_pack("{s:s+}", "$ref", "#/$defs/", name);
 }
 
-/* A number that a variable may stand for. */
-static json_t *whole_number(const struct sluice_option *option)
+static void set_text(json_t *schema, const char *key, const char *text)
 {
-    json_t *number = json_pack("{s:s}", "type", "integer");
-    if (option->max >= option->min && (option->min != 0 || option->max != 0)) {
-        (void)json_object_set_new(number, "minimum", json_integer(option->min));
-        (void)json_object_set_new(number, "maximum", json_integer(option->max));
+    (void)json_object_set_new(schema, key, json_string(text));
+}
+
+static void set_int(json_t *schema, const char *key, int64_t value)
+{
+    (void)json_object_set_new(schema, key, json_integer(value));
+}
+
+/* {"type": […]} out of "integer string" */
+static json_t *typed(const char *types)
+{
+    json_t *list = json_array();
+    for (const char *p = types; *p != '\0'; p += *p == ' ') {
+        size_t size = strcspn(p, " ");
+        (void)json_array_append_new(list, json_stringn(p, size));
+        p += size;
     }
-    return json_pack("{s:[o,o,n]}", "anyOf", number, reference("variable"));
+    return json_pack("{s:o}", "type", list);
+}
+
+static json_t *int_schema(const struct sluice_option *option)
+{
+    json_t *schema = typed("integer string");
+    set_text(schema, "pattern", VARIABLE_PATTERN);
+    if (option->max >= option->min && (option->min != 0 || option->max != 0)) {
+        set_int(schema, "minimum", option->min);
+        set_int(schema, "maximum", option->max);
+    }
+    return schema;
 }
 
 /* Words like `on` are booleans for many readers of YAML. */
 static void add_booleans(json_t *choices, const char *word)
 {
     int value = 0;
-    if (sluice_parse_bool(word, &value)) {
-        json_t *boolean = json_boolean(value);
-        size_t i = 0;
-        json_t *item = NULL;
-        json_array_foreach(choices, i, item)
-        {
-            if (json_equal(item, boolean)) {
-                json_decref(boolean);
-                return;
-            }
-        }
-        (void)json_array_append_new(choices, boolean);
+    size_t i = 0;
+    json_t *item = NULL;
+    if (!sluice_parse_bool(word, &value)) {
+        return;
     }
+    json_array_foreach(choices, i, item)
+    {
+        if (json_is_boolean(item) && json_is_true(item) == value) {
+            return;
+        }
+    }
+    (void)json_array_append_new(choices, json_boolean(value));
 }
 
-static json_t *one_of(const char *const *choices)
+/* One of the words, or a variable. The words stand in an enum, which editors complete. */
+static json_t *words_schema(json_t *words)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; choices[i] != NULL; i++) {
-        (void)json_array_append_new(list, json_string(choices[i]));
-        add_booleans(list, choices[i]);
+    return json_pack("{s:[{s:o},{s:s,s:s}]}", "anyOf", "enum", words, "type", "string", "pattern",
+                     VARIABLE_PATTERN);
+}
+
+static json_t *enum_schema(const struct sluice_option *option)
+{
+    json_t *words = json_array();
+    for (size_t i = 0; option->choices[i] != NULL; i++) {
+        (void)json_array_append_new(words, json_string(option->choices[i]));
+        add_booleans(words, option->choices[i]);
     }
-    return json_pack("{s:[{s:o},o,n]}", "anyOf", "enum", list, reference("variable"));
+    return words_schema(words);
 }
 
 static json_t *option_type(const struct sluice_option *option)
 {
+    json_t *schema = NULL;
     switch (option->type) {
     case SLUICE_OPTION_INT:
-        return whole_number(option);
+        return int_schema(option);
     case SLUICE_OPTION_BOOL:
-        return reference("boolean");
+        schema = typed("boolean string");
+        set_text(schema, "pattern", BOOL_PATTERN OR_VARIABLE);
+        return schema;
     case SLUICE_OPTION_DURATION:
-        return reference("duration");
+        /* 0 needs no unit, and is a number for other readers. */
+        schema = typed("string integer");
+        set_text(schema, "pattern", DURATION_PATTERN OR_VARIABLE);
+        set_int(schema, "minimum", 0);
+        set_int(schema, "maximum", 0);
+        return schema;
     case SLUICE_OPTION_SIZE:
-        return reference("size");
+        schema = typed("string integer");
+        set_text(schema, "pattern", SIZE_PATTERN OR_VARIABLE);
+        set_int(schema, "minimum", 0);
+        return schema;
     case SLUICE_OPTION_ENUM:
-        return one_of(option->choices);
+        return enum_schema(option);
     case SLUICE_OPTION_LIST:
-        return reference("list");
+        schema = typed("array string number boolean");
+        (void)json_object_set_new(schema, "items", typed("string number boolean"));
+        return schema;
     case SLUICE_OPTION_MAP:
-        return reference("map");
+        schema = typed("object");
+        (void)json_object_set_new(schema, "additionalProperties", typed("string number boolean"));
+        return schema;
     default:
-        return reference("text");
+        return typed("string number boolean");
     }
+}
+
+/* Lets `key:` without a value through: it stands for the default. */
+static json_t *or_null(json_t *schema)
+{
+    json_t *type = json_object_get(schema, "type");
+    json_t *words = json_object_get(json_array_get(json_object_get(schema, "anyOf"), 0), "enum");
+    if (words != NULL) {
+        (void)json_array_append_new(words, json_null());
+    }
+    else if (json_is_array(type)) {
+        (void)json_array_append_new(type, json_string("null"));
+    }
+    else {
+        (void)json_object_set_new(schema, "type",
+                                  json_pack("[s,s]", json_string_value(type), "null"));
+    }
+    return schema;
 }
 
 /* The default as the JSON value that an editor would insert. */
@@ -98,25 +163,18 @@ static json_t *option_default(const struct sluice_option *option)
 static json_t *option_schema(const struct sluice_option *option)
 {
     json_t *schema = option_type(option);
-    /* `key:` without a value stands for the default; where there must be one, it is missing. */
-    json_t *any = json_object_get(schema, "anyOf");
-    if (any != NULL) {
-        size_t last = json_array_size(any) - 1;
-        if ((option->flags & SLUICE_OPTION_REQUIRED) != 0) {
-            (void)json_array_remove(any, last);
-        }
-        else {
-            (void)json_array_set_new(any, last, json_pack("{s:s}", "type", "null"));
-        }
-    }
-    else if ((option->flags & SLUICE_OPTION_REQUIRED) == 0) {
-        schema = json_pack("{s:[o,{s:s}]}", "anyOf", schema, "type", "null");
+    const char *example = sluice_option_example(option);
+    if ((option->flags & SLUICE_OPTION_REQUIRED) == 0) {
+        (void)or_null(schema);
     }
     if (option->help != NULL) {
-        (void)json_object_set_new(schema, "description", json_string(option->help));
+        set_text(schema, "description", option->help);
     }
     if (option->default_value != NULL) {
         (void)json_object_set_new(schema, "default", option_default(option));
+    }
+    if (example != NULL) {
+        (void)json_object_set_new(schema, "examples", json_pack("[s]", example));
     }
     if ((option->flags & SLUICE_OPTION_DEPRECATED) != 0) {
         (void)json_object_set_new(schema, "deprecated", json_true());
@@ -169,11 +227,6 @@ static void set_property(json_t *object, const char *key, json_t *value, const c
     (void)json_object_set_new(json_object_get(object, "properties"), key, value);
 }
 
-static json_t *or_null(json_t *schema)
-{
-    return json_pack("{s:[o,{s:s}]}", "anyOf", schema, "type", "null");
-}
-
 static json_t *retry_schema(const struct sluice_option *const *options)
 {
     json_t *on_error = closed_object();
@@ -204,8 +257,7 @@ static json_t *tables_schema(void)
 
 static json_t *config_name(const struct sluice_component *component)
 {
-    json_t *name = json_sprintf("%s.%s", sluice_kind_name(component->kind), component->name);
-    return name;
+    return json_sprintf("%s.%s", sluice_kind_name(component->kind), component->name);
 }
 
 /* "if the plugin is NAME, config is what NAME takes" */
@@ -214,8 +266,7 @@ static json_t *config_condition(const struct sluice_component *component)
     json_t *name = config_name(component);
     json_t *config = reference(json_string_value(name));
     int required = has_required(component->options);
-    json_t *then =
-        json_pack("{s:{s:o}}", "properties", "config", required ? config : or_null(config));
+    json_t *then = json_pack("{s:{s:o}}", "properties", "config", config);
     if (required) {
         (void)json_object_set_new(then, "required", json_pack("[s]", "config"));
     }
@@ -238,9 +289,8 @@ static json_t *node_schema(int32_t kind, const struct sluice_component *const *c
             (void)json_array_append_new(conditions, config_condition(components[i]));
         }
     }
-    (void)json_object_del(plugin, "$ref");
-    (void)json_object_set_new(plugin, "anyOf",
-                              json_pack("[{s:o},o]", "enum", names, reference("variable")));
+    (void)json_object_del(plugin, "type");
+    (void)json_object_update_new(plugin, words_schema(names));
     if (json_array_size(conditions) > 0) {
         (void)json_object_set(node, "allOf", conditions);
     }
@@ -275,39 +325,6 @@ static json_t *node_map(const char *kind, int optional)
     return map;
 }
 
-/* Forms that many options share. */
-static void add_forms(json_t *defs)
-{
-    static const char *const words[] = {"true", "false", "yes", "no", "on", "off", NULL};
-    json_t *bool_words = json_array();
-    for (size_t i = 0; words[i] != NULL; i++) {
-        (void)json_array_append_new(bool_words, json_string(words[i]));
-    }
-    (void)json_object_set_new(
-        defs, "variable",
-        json_pack("{s:s,s:s,s:s}", "type", "string", "pattern", VARIABLE_PATTERN, "description",
-                  "A value out of ${env:NAME}, ${env:NAME:-default} or ${file:/path}."));
-    (void)json_object_set_new(defs, "boolean",
-                              json_pack("{s:[{s:s},{s:o},o]}", "anyOf", "type", "boolean", "enum",
-                                        bool_words, reference("variable")));
-    (void)json_object_set_new(defs, "duration",
-                              json_pack("{s:[{s:s,s:s},{s:i},o]}", "anyOf", "type", "string",
-                                        "pattern", DURATION_PATTERN, "const", 0,
-                                        reference("variable")));
-    (void)json_object_set_new(defs, "size",
-                              json_pack("{s:[{s:s,s:s},{s:s,s:i},o]}", "anyOf", "type", "string",
-                                        "pattern", SIZE_PATTERN, "type", "integer", "minimum", 0,
-                                        reference("variable")));
-    (void)json_object_set_new(defs, "text",
-                              json_pack("{s:[s,s,s]}", "type", "string", "number", "boolean"));
-    (void)json_object_set_new(defs, "list",
-                              json_pack("{s:[{s:s,s:o},o]}", "anyOf", "type", "array", "items",
-                                        reference("text"), reference("text")));
-    (void)json_object_set_new(
-        defs, "map",
-        json_pack("{s:s,s:o}", "type", "object", "additionalProperties", reference("text")));
-}
-
 static json_t *build_schema(const struct sluice_component *const *components, size_t count)
 {
     static const struct {
@@ -325,11 +342,13 @@ static json_t *build_schema(const struct sluice_component *const *components, si
     (void)json_object_set_new(root, "$schema",
                               json_string("https://json-schema.org/draft/2020-12/schema"));
     (void)json_object_set_new(root, "title", json_string("sluice pipeline"));
-    add_forms(defs);
     for (size_t i = 0; i < count; i++) {
         json_t *name = config_name(components[i]);
         json_t *schema = options_schema(components[i]->options);
-        (void)json_object_set_new(schema, "description", json_string(components[i]->summary));
+        if (!has_required(components[i]->options)) {
+            (void)or_null(schema);
+        }
+        set_text(schema, "description", components[i]->summary);
         (void)json_object_set_new(defs, json_string_value(name), schema);
         json_decref(name);
     }
@@ -346,10 +365,7 @@ static json_t *build_schema(const struct sluice_component *const *components, si
                  "Where progress is kept.");
     set_property(root, "on_error", retry_schema(sluice_engine_retry), "What follows on errors.");
     json_t *name = json_object_get(json_object_get(root, "properties"), "name");
-    (void)json_object_del(name, "$ref");
-    (void)json_object_set_new(name, "anyOf",
-                              json_pack("[{s:s,s:s},o]", "type", "string", "pattern", NAME_PATTERN,
-                                        reference("variable")));
+    set_text(name, "pattern", NAME_PATTERN OR_VARIABLE);
     (void)json_object_set_new(root, "$defs", defs);
     return root;
 }

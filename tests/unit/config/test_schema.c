@@ -82,14 +82,18 @@ static void options(void **state)
     json_t *pg = at(schema, "$defs/source.postgres");
     assert_int_equal(json_array_size(at(pg, "required")), 2);
     assert_int_equal(json_integer_value(at(pg, "properties/port/default")), 5432);
-    assert_int_equal(json_integer_value(at(pg, "properties/port/anyOf/0/maximum")), 65535);
+    assert_int_equal(json_integer_value(at(pg, "properties/port/maximum")), 65535);
     assert_true(json_is_true(at(pg, "properties/password/writeOnly")));
     assert_string_equal(json_string_value(at(pg, "properties/host/description")), "Server.");
     assert_true(json_is_true(at(schema, "$defs/sink.s3/properties/acl/deprecated")));
     json_t *all = at(schema, "$defs/source.all_types/properties");
     assert_true(json_is_false(at(all, "bool/default")));
-    /* auto, on, true, off, false */
-    assert_int_equal(json_array_size(at(all, "switch/anyOf/0/enum")), 5);
+    /* auto, on, true, off, false, null */
+    assert_int_equal(json_array_size(at(all, "switch/anyOf/0/enum")), 6);
+    assert_string_equal(json_string_value(at(pg, "properties/database/examples/0")), "hr");
+    /* No value where there must be one. */
+    assert_int_equal(json_array_size(at(pg, "properties/database/type")), 3);
+    assert_int_equal(json_array_size(at(pg, "properties/host/type")), 4);
 }
 
 static void no_components(void **state)
