@@ -22,9 +22,8 @@ struct sluice_host_instance {
 };
 
 /* In front of every block of realloc(); keeps the alignment of malloc. */
-union block {
-    uint64_t size;
-    max_align_t align;
+struct block {
+    _Alignas(max_align_t) uint64_t size;
 };
 
 static void host_log(void *ctx, int32_t level, const char *message, uint64_t size)
@@ -88,7 +87,7 @@ static int64_t host_now_us(void *ctx, int32_t clock)
 static void *host_realloc(void *ctx, void *p, uint64_t size)
 {
     struct sluice_host_instance *host = ctx;
-    union block *block = p != NULL ? (union block *)p - 1 : NULL;
+    struct block *block = p != NULL ? (struct block *)p - 1 : NULL;
     uint64_t old = block != NULL ? block->size : 0;
     if (size == 0) {
         (void)sluice_atomic_add_relaxed_i64(&host->allocated, -(int64_t)old);

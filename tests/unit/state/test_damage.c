@@ -1,0 +1,290 @@
+/* Files that are not what we wrote: refused, or read without harm. */
+#include "test_state.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+static char *db_path(const struct place *place)
+{
+    static char path[200];
+    (void)snprintf(path, sizeof path, "%s/p.sluice.db", place->folder);
+    return path;
+}
+
+static void sql(const struct place *place, const char *text)
+{
+    sqlite3 *db = NULL;
+    char *message = NULL;
+    assert_int_equal(sqlite3_open(db_path(place), &db), SQLITE_OK);
+    if (sqlite3_exec(db, text, NULL, NULL, &message) != SQLITE_OK) {
+        fail_msg("%s", message);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void fresh(const struct place *place)
+{
+    struct sluice_state_load load;
+    (void)unlink(db_path(place));
+    struct sluice_state *s = open_run(place, "p");
+    fill(s, &load);
+    sluice_state_close(s);
+}
+
+static void write_file(const struct place *place, const void *data, size_t size)
+{
+    char side[220];
+    (void)snprintf(side, sizeof side, "%s-wal", db_path(place));
+    (void)unlink(side);
+    (void)snprintf(side, sizeof side, "%s-shm", db_path(place));
+    (void)unlink(side);
+    int fd = open(db_path(place), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, size), (ssize_t)size);
+    assert_int_equal(close(fd), 0);
+}
+
+static char *read_file(const struct place *place, size_t *size)
+{
+    struct stat st;
+    assert_int_equal(stat(db_path(place), &st), 0);
+    char *data = malloc((size_t)st.st_size);
+    int fd = open(db_path(place), O_RDONLY);
+    assert_int_equal(read(fd, data, (size_t)st.st_size), st.st_size);
+    assert_int_equal(close(fd), 0);
+    *size = (size_t)st.st_size;
+    return data;
+}
+
+static void strange_files_are_refused(void **state)
+{
+    const struct place *place = *state;
+    fresh(place);
+    sql(place, "PRAGMA user_version = 2");
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_UNSUPPORTED,
+                   "has format 2, this sluice reads up to 1");
+    expect_refusal(place, SLUICE_STATE_READ, SLUICE_E_UNSUPPORTED, "has format 2");
+    sql(place, "PRAGMA user_version = 1; PRAGMA application_id = 5");
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "of another program");
+    fresh(place);
+    sql(place, "UPDATE meta SET value = 'other'");
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "belongs to pipeline \"other\"");
+    sql(place, "DELETE FROM meta");
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "belongs to pipeline \"\"");
+    sql(place, "DROP TABLE meta");
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_INTERNAL, "no such table");
+    static const char text[] = "this is not a database, only a text of some length\n"
+                               "this is not a database, only a text of some length\n";
+    write_file(place, text, sizeof text - 1);
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "damaged or no sluice state");
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "move it away (mv \"");
+    expect_refusal(place, SLUICE_STATE_READ, SLUICE_E_DATA, "damaged or no sluice state");
+    assert_int_equal(unlink(db_path(place)), 0);
+    sql(place, "CREATE TABLE mine (x)");
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "of another program");
+}
+
+static void cut_files_are_refused(void **state)
+{
+    const struct place *place = *state;
+    size_t size = 0;
+    fresh(place);
+    char *data = read_file(place, &size);
+    for (size_t keep = 4096; keep < size; keep += 4096) {
+        write_file(place, data, keep);
+        expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "damaged");
+    }
+    write_file(place, data, 100);
+    expect_refusal(place, SLUICE_STATE_RUN, SLUICE_E_DATA, "damaged");
+    free(data);
+}
+
+/* ---- random damage ---- */
+
+static uint64_t seed;
+
+static uint32_t next_random(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33);
+}
+
+static sluice_status look_stream(void *ctx, const struct sluice_state_stream *s)
+{
+    *(size_t *)ctx += strlen(s->source) + strlen(s->stream) + strlen(s->sink) + strlen(s->run) +
+                      (s->message != NULL ? strlen(s->message) : 0) +
+                      (s->load_position != NULL ? strlen(s->load_position) : 0);
+    return SLUICE_OK;
+}
+
+static sluice_status look_lane(void *ctx, const struct sluice_state_lane *lane)
+{
+    const unsigned char *p = lane->position;
+    for (uint64_t i = 0; i < lane->position_size; i++) {
+        *(size_t *)ctx += p[i];
+    }
+    *(size_t *)ctx += strlen(lane->sink) + strlen(lane->shard);
+    return SLUICE_OK;
+}
+
+static sluice_status look_run(void *ctx, const struct sluice_state_run *run)
+{
+    *(size_t *)ctx += strlen(run->load_id) + (run->outcome != NULL ? strlen(run->outcome) : 0) +
+                      (run->message != NULL ? strlen(run->message) : 0);
+    return SLUICE_OK;
+}
+
+/* All calls over whatever opened; only that nothing breaks is asked. */
+static void use_all(struct sluice_state *s, int32_t how)
+{
+    struct sluice_state_load load;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    char stamp[40];
+    char *identity = NULL;
+    size_t sum = 0;
+    int64_t run = 0;
+    if (sluice_state_load_last(s, &load, &err) == SLUICE_OK) {
+        (void)sluice_state_streams(s, load.load_id, look_stream, &sum, &err);
+        (void)sluice_state_lanes(s, load.load_id, look_lane, &sum, &err);
+    }
+    (void)sluice_state_runs(s, 100, look_run, &sum, &err);
+    if (sluice_state_identity_get(s, "hr", &identity, &err) == SLUICE_OK) {
+        sluice_free(identity);
+    }
+    if (how == SLUICE_STATE_RUN) {
+        struct sluice_state_stream stream = stream_of("public.new", SLUICE_STATE_STREAM_LOADING);
+        struct sluice_state_lane lane = {"lake", "new", 1, "x", 1, 0, 0, NOW};
+        (void)sluice_state_run_stamp(s, "public.table_with_a_long_name_1", NOW, stamp, &err);
+        (void)sluice_state_load_begin(s, NOW, &load, &err);
+        (void)sluice_state_run_begin(s, "l", NOW, &run, &err);
+        (void)sluice_state_stream_put(s, "l", &stream, &err);
+        (void)sluice_state_lane_put(s, "l", &lane, &err);
+        (void)sluice_state_lanes_drop(s, "l", "", &err);
+        (void)sluice_state_reset(s, NULL, &err);
+    }
+}
+
+static void random_damage_does_no_harm(void **state)
+{
+    const struct place *place = *state;
+    size_t size = 0;
+    int opened = 0;
+    int refused = 0;
+    fresh(place);
+    char *data = read_file(place, &size);
+    char *changed = malloc(size);
+    const char *text = getenv("SLUICE_FUZZ_ROUNDS");
+    long rounds = text != NULL ? strtol(text, NULL, 10) : 300;
+    for (long round = 0; round < rounds; round++) {
+        seed = (uint64_t)round + 1;
+        memcpy(changed, data, size);
+        size_t keep = next_random() % 8 == 0 ? next_random() % (size + 1) : size;
+        uint32_t flips = 1 + next_random() % 12;
+        for (uint32_t i = 0; i < flips; i++) {
+            /* Mostly in the first bytes of a page, where the structure is. */
+            size_t at = next_random() % size;
+            if (next_random() % 2 == 0) {
+                at = at / 4096 * 4096 + at % 128;
+            }
+            changed[at] = (char)next_random();
+        }
+        int32_t how = round % 3 == 0 ? SLUICE_STATE_READ : SLUICE_STATE_RUN;
+        struct sluice_state *s = NULL;
+        struct sluice_error err = SLUICE_ERROR_INIT;
+        write_file(place, changed, keep);
+        if (sluice_state_open(place->uri, NULL, "p", how, &s, &err) == SLUICE_OK) {
+            opened++;
+            use_all(s, how);
+            sluice_state_close(s);
+        }
+        else {
+            refused++;
+            assert_true(err.message[0] != '\0');
+        }
+    }
+    print_message("damaged files: %d opened, %d refused\n", opened, refused);
+    assert_true(refused > 0);
+    free(changed);
+    free(data);
+}
+
+/* ---- format 1 must stay readable ---- */
+
+static void format_1_is_read(void **state)
+{
+    const struct place *place = *state;
+    struct sluice_state_load load;
+    char stamp[40];
+    char *identity = NULL;
+    static char text[16384];
+    FILE *in = fopen(TESTDATA "/format_1.sql", "r");
+    assert_non_null(in);
+    size_t size = fread(text, 1, sizeof text - 1, in);
+    text[size] = '\0';
+    assert_int_equal(fclose(in), 0);
+    sql(place, text);
+    struct sluice_state *s = open_run(place, "p");
+    assert_int_equal(sluice_state_load_last(s, &load, NULL), SLUICE_OK);
+    assert_string_equal(load.load_id, "20261123T005234Z-4f2a9c");
+    assert_int_equal(load.finished_us, 0);
+    assert_int_equal(count_streams(s, load.load_id), 2);
+    assert_int_equal(count_lanes(s, load.load_id), 1);
+    assert_int_equal(sluice_state_identity_get(s, "hr", &identity, NULL), SLUICE_OK);
+    assert_string_equal(identity, "7301234567890123456/1");
+    sluice_free(identity);
+    assert_int_equal(sluice_state_run_stamp(s, "public.a", NOW, stamp, NULL), SLUICE_OK);
+    assert_string_equal(stamp, "20261123T005234Z-3");
+    sluice_state_close(s);
+}
+
+/* What we make today is what the golden text says. */
+static void format_1_is_made(void **state)
+{
+    const struct place *place = *state;
+    static char text[16384];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    int tables = 0;
+    FILE *in = fopen(TESTDATA "/format_1.sql", "r");
+    assert_non_null(in);
+    size_t size = fread(text, 1, sizeof text - 1, in);
+    text[size] = '\0';
+    assert_int_equal(fclose(in), 0);
+    fresh(place);
+    assert_int_equal(sqlite3_open(db_path(place), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL",
+                                        -1, &stmt, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *create = (const char *)sqlite3_column_text(stmt, 0);
+        if (strstr(create, "sqlite_sequence") != NULL) {
+            continue;
+        }
+        if (strstr(text, create) == NULL) {
+            fail_msg("not in format_1.sql: %s", create);
+        }
+        tables++;
+    }
+    assert_int_equal(tables, 7);
+    assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+int run_damage_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(strange_files_are_refused, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(cut_files_are_refused, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(random_damage_does_no_harm, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(format_1_is_read, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(format_1_is_made, place_make, place_remove),
+    };
+    return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+}
