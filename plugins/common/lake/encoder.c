@@ -179,7 +179,7 @@ static sluice_status bind_children(const struct sluice_lake_cell *cell, struct s
         return SLUICE_OK;
     }
     if (v->type.id == SLUICE_TYPE_STRUCT) {
-        SLUICE_TRY(sluice_views_init(v->schema, v->array, cell->child_views, err));
+        SLUICE_TRY(sluice_view_children(v, cell->child_views, err));
     }
     else {
         SLUICE_TRY(sluice_view_init(v->schema->children[0], v->array->children[0],

@@ -1,0 +1,8 @@
+#include "support.h"
+
+int main(void)
+{
+    return run_number_tests() + run_time_tests() + run_text_tests() + run_encoder_tests() +
+           run_key_tests() + run_codec_tests() + run_commit_tests() + run_sink_tests() +
+           run_store_tests();
+}
