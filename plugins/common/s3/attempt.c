@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "s3/client_internal.h"
+#include "s3/services.h"
 #include "s3/sign.h"
 #include "s3/xml.h"
 #include "sluice/log.h"
@@ -184,6 +185,12 @@ static struct sluice_s3_verdict look(struct sluice_s3_call *call, char *text, si
     if (reply->request_id[0] == '\0') {
         (void)sluice_s3_xml_find(body, reply->body.size, "RequestId", reply->request_id,
                                  sizeof reply->request_id);
+    }
+    if (reply->date_us == 0) {
+        char server_time[40] = "";
+        (void)sluice_s3_xml_find(body, reply->body.size, "ServerTime", server_time,
+                                 sizeof server_time);
+        reply->date_us = sluice_s3_iso_time_us(server_time);
     }
     if (good) {
         /* 200 whose body is an error (Complete, after minutes of blanks) or nothing we know: as if

@@ -302,7 +302,6 @@ static int schedule(struct sluice_s3_client *client)
             continue;
         }
         if (call->state == SLUICE_S3_CALL_ACTIVE) {
-            wait_us = cancelled && wait_us > CLEANUP_US ? CLEANUP_US : wait_us;
             continue;
         }
         if (call->due_us > now) {
@@ -314,7 +313,10 @@ static int schedule(struct sluice_s3_client *client)
         }
         begin(client, call);
     }
-    return (int)((wait_us + 999) / 1000);
+    if (cancelled && client->live != NULL && client->cancel_deadline_us - now < wait_us) {
+        wait_us = client->cancel_deadline_us - now;
+    }
+    return wait_us > 0 ? (int)((wait_us + 999) / 1000) : 0;
 }
 
 static void *io_main(void *arg)

@@ -11,7 +11,7 @@
 #include "sluice/log.h"
 
 #define PARTS_MAX 10000 /* S3's own */
-#define PARTS_PER_DOUBLING 1000
+#define PARTS_PER_DOUBLING 900
 #define UPLOAD_ID_MAX 2048
 
 /* A part that S3 has. */
