@@ -13,8 +13,8 @@ void *sluice_alloc(size_t size);
 void *sluice_alloc_zero(size_t n, size_t size);
 /* Grows or shrinks; the old block stays valid on NULL. */
 void *sluice_alloc_resize(void *p, size_t n, size_t size);
-char *sluice_alloc_string(const char *text);                 /* NULL stays NULL */
-char *sluice_alloc_string_n(const char *text, size_t size);  /* adds the NUL */
+char *sluice_alloc_string(const char *text);                /* NULL stays NULL */
+char *sluice_alloc_string_n(const char *text, size_t size); /* adds the NUL */
 void sluice_free(void *p);
 /* Overwrites, then frees: for secrets. */
 void sluice_free_secret(void *p, size_t size);

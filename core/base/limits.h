@@ -8,7 +8,7 @@
 #define SLUICE_LIMIT_YAML_DEPTH 64
 #define SLUICE_LIMIT_YAML_NODES 100000
 #define SLUICE_LIMIT_SECRET_FILE_BYTES (64u * 1024u)
-#define SLUICE_LIMIT_NODES 256            /* sources, transforms and sinks of one pipeline */
+#define SLUICE_LIMIT_NODES 256 /* sources, transforms and sinks of one pipeline */
 #define SLUICE_LIMIT_POSITION_BYTES (64u * 1024u)
 #define SLUICE_LIMIT_TOKEN_BYTES (64u * 1024u)
 #define SLUICE_LIMIT_PLUGIN_BYTES (256u * 1024u * 1024u)

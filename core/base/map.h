@@ -19,7 +19,10 @@ struct sluice_map {
     size_t slot_count;
 };
 
-#define SLUICE_MAP_INIT {NULL, 0, 0, NULL, 0}
+#define SLUICE_MAP_INIT     \
+    {                       \
+        NULL, 0, 0, NULL, 0 \
+    }
 
 /* Sets key to value; 0 = out of memory. */
 int sluice_map_put(struct sluice_map *map, const char *key, void *value);

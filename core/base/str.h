@@ -16,7 +16,10 @@ struct sluice_str {
     int failed; /* an allocation failed: contents are not to be used */
 };
 
-#define SLUICE_STR_INIT {NULL, 0, 0, 0}
+#define SLUICE_STR_INIT \
+    {                   \
+        NULL, 0, 0, 0   \
+    }
 
 void sluice_str_append(struct sluice_str *s, const char *text);
 void sluice_str_append_n(struct sluice_str *s, const char *text, size_t size);

@@ -101,7 +101,8 @@ sluice_status sluice_state_lane_put(struct sluice_state *state, const char *load
                                     const struct sluice_state_lane *lane, struct sluice_error *err);
 typedef sluice_status (*sluice_state_lane_visit)(void *ctx, const struct sluice_state_lane *lane);
 sluice_status sluice_state_lanes(struct sluice_state *state, const char *load_id,
-                                 sluice_state_lane_visit visit, void *ctx, struct sluice_error *err);
+                                 sluice_state_lane_visit visit, void *ctx,
+                                 struct sluice_error *err);
 /* Forgets the lanes of snapshot shards of a stream that is loaded anew: ids with this prefix. */
 sluice_status sluice_state_lanes_drop(struct sluice_state *state, const char *load_id,
                                       const char *shard_prefix, struct sluice_error *err);
