@@ -11,5 +11,6 @@ int main(void)
     failed += run_check_tests();
     failed += run_change_tests();
     failed += run_property_tests();
+    failed += run_name_tests();
     return failed == 0 ? 0 : 1;
 }

@@ -22,6 +22,7 @@ int run_array_tests(void); /* sharing, selecting, threads */
 int run_check_tests(void);
 int run_change_tests(void);
 int run_property_tests(void);
+int run_name_tests(void); /* patterns, canonical text */
 
 static inline uint64_t next_random(uint64_t *state)
 {
