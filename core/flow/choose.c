@@ -155,10 +155,11 @@ static void mark_needed(struct sluice_flow_stream *stream)
     }
 }
 
+/* A stream that one sink gave up may still be due in another. */
 static int is_over(const struct sluice_flow_stream *stream)
 {
     int32_t status = atomic_load(&stream->status);
-    return status == SLUICE_PROGRESS_FAILED || status == SLUICE_PROGRESS_COMPLETE ||
+    return atomic_load(&stream->abandoned) || status == SLUICE_PROGRESS_COMPLETE ||
            status == SLUICE_PROGRESS_SKIPPED;
 }
 

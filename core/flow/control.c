@@ -55,7 +55,7 @@ static void complete_leaf(struct sluice_flow_stream *stream, size_t i)
         if (status == SLUICE_E_CANCELLED || sluice_flow_stopped(engine)) {
             return; /* loaded anew by the next run */
         }
-        if (sluice_flow_is_stream_error(&err)) {
+        if (sluice_flow_is_stream_error(&err, 1)) {
             sluice_flow_stream_fail(stream, &err);
         }
         else {
@@ -209,7 +209,7 @@ static void shard_back(struct sluice_engine *engine, struct sluice_flow_shard *s
     if (retry_shard(engine, shard)) {
         return;
     }
-    if (sluice_flow_is_stream_error(&shard->err)) {
+    if (sluice_flow_is_stream_error(&shard->err, shard->err_leaf != SIZE_MAX)) {
         sluice_flow_stream_fail(stream, &shard->err);
         sluice_pool_drop(engine, NULL, stream);
     }

@@ -172,8 +172,8 @@ sluice_status sluice_flow_sink_begin(struct sluice_flow_sink *sink,
 sluice_status sluice_flow_sink_end(struct sluice_engine *engine, struct sluice_flow_stream *stream,
                                    struct sluice_flow_leaf *leaf, struct sluice_error *err);
 void sluice_flow_sink_close(struct sluice_engine *engine, struct sluice_flow_sink *sink);
-/* A failure of that status concerns the stream alone, not the whole sink. */
-int sluice_flow_is_stream_error(const struct sluice_error *err);
+/* The failure concerns one stream alone, not the whole source or sink. */
+int sluice_flow_is_stream_error(const struct sluice_error *err, int from_sink);
 
 /* choose.c [ctl]: discovers, matches and binds; fills source->streams and marks what is needed. */
 sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,

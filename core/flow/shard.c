@@ -50,7 +50,8 @@ static size_t wanted_count(const struct shard_run *run)
 /* A lane failed. Alone among others, and for good: its leaf is given up and the rest goes on (OK). */
 static sluice_status lane_failed(struct shard_run *run, size_t leaf, struct sluice_error *err)
 {
-    int for_good = (err->flags & SLUICE_ERROR_RETRYABLE) == 0 && sluice_flow_is_stream_error(err);
+    int for_good =
+        (err->flags & SLUICE_ERROR_RETRYABLE) == 0 && sluice_flow_is_stream_error(err, 1);
     if (for_good && wanted_count(run) > 1) {
         run->shard->leaf_failed[leaf] = 1;
         run->shard->leaf_err[leaf] = *err;

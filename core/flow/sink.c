@@ -8,7 +8,7 @@
 #include "flow/token.h"
 #include "log/log.h"
 
-int sluice_flow_is_stream_error(const struct sluice_error *err)
+int sluice_flow_is_stream_error(const struct sluice_error *err, int from_sink)
 {
     if ((err->flags & SLUICE_ERROR_FATAL) != 0) {
         return 0;
@@ -19,10 +19,11 @@ int sluice_flow_is_stream_error(const struct sluice_error *err)
     case SLUICE_E_LIMIT:
     case SLUICE_E_UNSUPPORTED:
     case SLUICE_E_INVALID:
+        return 1;
     case SLUICE_E_NOT_FOUND:
     case SLUICE_E_PERMISSION:
     case SLUICE_E_TIMEOUT:
-        return 1;
+        return !from_sink; /* a bucket that is closed to us is closed for every stream */
     default:
         return 0;
     }

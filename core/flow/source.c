@@ -237,7 +237,7 @@ static sluice_status begin_stream(struct sluice_flow_stream *stream, struct slui
         leaf->shards_left = 0;
         sluice_status status = sluice_flow_sink_begin(leaf->sink, leaf->desc,
                                                       stream->source->node->id, stream->run, err);
-        if (status < 0 && sluice_flow_is_stream_error(err)) {
+        if (status < 0 && sluice_flow_is_stream_error(err, 1)) {
             sluice_flow_stream_fail(stream, err);
             stream->selected = 0;
             return SLUICE_OK;
