@@ -327,8 +327,9 @@ static void *io_main(void *arg)
         int wait_ms = schedule(client);
         int running = 0;
         (void)curl_multi_perform(client->multi, &running);
-        if (read_messages(client)) {
-            wait_ms = 0;
+        const bool ended = read_messages(client);
+        if (ended || (client->ending && client->live == NULL)) {
+            wait_ms = 0; /* there is more to do, or nothing more to wait for */
         }
         /* Once cancelled the descriptor stays readable; polling it then would spin. */
         struct curl_waitfd extra = {client->host->cancel_fd(client->host->ctx), CURL_WAIT_POLLIN,

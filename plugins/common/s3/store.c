@@ -53,6 +53,22 @@ static sluice_status take_prefix(struct sluice_lake_store *store, const char *pr
     return SLUICE_OK;
 }
 
+/* `key: ${env:X:-}` leaves an empty text where nothing was meant. */
+static void drop_empty(struct sluice_s3_options *options)
+{
+    const char **const texts[] = {
+        &options->bucket,        &options->prefix,        &options->region,
+        &options->endpoint,      &options->access_key_id, &options->secret_access_key,
+        &options->session_token, &options->profile,       &options->ca_file,
+        &options->proxy,         &options->kms_key_id,    &options->storage_class,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (*texts[i] != NULL && (*texts[i])[0] == '\0') {
+            *texts[i] = NULL;
+        }
+    }
+}
+
 static sluice_status check_options(const struct sluice_s3_options *options,
                                    struct sluice_error *err)
 {
@@ -140,9 +156,10 @@ sluice_status sluice_s3_store_create(const struct sluice_host *host,
     pthread_cond_init(&store->changed, NULL);
     store->host = host;
     store->options = *options;
-    sluice_status status = check_options(options, err);
+    drop_empty(&store->options);
+    sluice_status status = check_options(&store->options, err);
     if (status == SLUICE_OK) {
-        status = take_prefix(store, options->prefix, err);
+        status = take_prefix(store, store->options.prefix, err);
     }
     if (status == SLUICE_OK) {
         status = make_client(store, err);
@@ -152,7 +169,7 @@ sluice_status sluice_s3_store_create(const struct sluice_host *host,
         return status;
     }
     const size_t prefix = strlen(store->prefix);
-    (void)snprintf(store->location, sizeof store->location, "s3://%s%s%.*s", options->bucket,
+    (void)snprintf(store->location, sizeof store->location, "s3://%s%s%.*s", store->options.bucket,
                    prefix > 0 ? "/" : "", (int)(prefix > 0 ? prefix - 1 : 0), store->prefix);
     *out = store;
     return SLUICE_OK;
