@@ -478,6 +478,10 @@ static void report_unknown(struct checker *c, const struct sluice_option *const 
 {
     enum { KEYS_MAX = 256, LISTED_MAX = 12 };
     const char *keys[KEYS_MAX];
+    if (c->diags->count > SLUICE_DIAGS_MAX) {
+        report(c, key, NULL, "unknown key"); /* only counted: no need to guess */
+        return;
+    }
     size_t count = known_keys(options, check->others, keys, KEYS_MAX);
     const char *near = sluice_did_you_mean(key->text, keys, count);
     struct sluice_shown shown = sluice_show(key->text, 0);

@@ -217,6 +217,25 @@ static struct sluice_pipeline *load_root(const struct sluice_yaml *root,
     return ld.p;
 }
 
+/* `plugin: null` is nothing for YAML, but a sink has that name: whoever writes it means the sink. */
+static void accept_null_plugin(struct sluice_yaml *root)
+{
+    static const char *const maps[] = {"sources", "transforms", "sinks"};
+    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
+        const struct sluice_yaml *map = sluice_yaml_get(root, maps[i]);
+        for (size_t k = 0; map != NULL && map->kind == SLUICE_YAML_MAPPING && k < map->count; k++) {
+            struct sluice_yaml *node = map->items[k];
+            for (size_t n = 0; node->kind == SLUICE_YAML_MAPPING && n < node->count; n++) {
+                struct sluice_yaml *value = node->items[n];
+                if (strcmp(node->keys[n]->text, "plugin") == 0 &&
+                    value->kind == SLUICE_YAML_SCALAR && strcmp(value->text, "null") == 0) {
+                    value->quoted = 1;
+                }
+            }
+        }
+    }
+}
+
 /* Takes the tree. */
 static struct sluice_pipeline *load_tree(struct sluice_yaml *root, const char *const *sets,
                                          size_t set_count,
@@ -235,6 +254,7 @@ static struct sluice_pipeline *load_tree(struct sluice_yaml *root, const char *c
             (void)sluice_yaml_set(root, sets[i], diags);
         }
         sluice_yaml_expand(root, diags);
+        accept_null_plugin(root);
         p = load_root(root, lookup, diags);
     }
     sluice_yaml_free(root);

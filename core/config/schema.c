@@ -145,10 +145,32 @@ static json_t *or_null(json_t *schema)
     return schema;
 }
 
-/* The default as the JSON value that an editor would insert. */
-static json_t *option_default(const struct sluice_option *option)
+/* A tree of texts as JSON; frees it. */
+static json_t *tree_as_json(struct sluice_yaml *node)
 {
-    const char *text = option->default_value;
+    json_t *out = NULL;
+    if (node->kind == SLUICE_YAML_SCALAR) {
+        out = json_string(node->text);
+    }
+    else if (node->kind == SLUICE_YAML_SEQUENCE) {
+        out = json_array();
+        for (size_t i = 0; i < node->count; i++) {
+            (void)json_array_append_new(out, json_string(node->items[i]->text));
+        }
+    }
+    else {
+        out = json_object();
+        for (size_t i = 0; i < node->count; i++) {
+            (void)json_object_set_new(out, node->keys[i]->text, json_string(node->items[i]->text));
+        }
+    }
+    sluice_yaml_free(node);
+    return out;
+}
+
+/* A default or example as the JSON value that an editor would insert. */
+static json_t *text_as_json(const struct sluice_option *option, const char *text)
+{
     int64_t number = 0;
     int flag = 0;
     if (option->type == SLUICE_OPTION_INT && sluice_parse_int(text, &number)) {
@@ -156,6 +178,15 @@ static json_t *option_default(const struct sluice_option *option)
     }
     if (option->type == SLUICE_OPTION_BOOL && sluice_parse_bool(text, &flag)) {
         return json_boolean(flag);
+    }
+    if (option->type == SLUICE_OPTION_LIST || option->type == SLUICE_OPTION_MAP) {
+        struct sluice_diags ignored;
+        sluice_diags_init(&ignored, NULL);
+        struct sluice_yaml *node = sluice_yaml_value(text, option->key, &ignored);
+        sluice_diags_free(&ignored);
+        if (node != NULL) {
+            return tree_as_json(node);
+        }
     }
     return json_string(text);
 }
@@ -171,10 +202,11 @@ static json_t *option_schema(const struct sluice_option *option)
         set_text(schema, "description", option->help);
     }
     if (option->default_value != NULL) {
-        (void)json_object_set_new(schema, "default", option_default(option));
+        (void)json_object_set_new(schema, "default", text_as_json(option, option->default_value));
     }
     if (example != NULL) {
-        (void)json_object_set_new(schema, "examples", json_pack("[s]", example));
+        (void)json_object_set_new(schema, "examples",
+                                  json_pack("[o]", text_as_json(option, example)));
     }
     if ((option->flags & SLUICE_OPTION_DEPRECATED) != 0) {
         (void)json_object_set_new(schema, "deprecated", json_true());
@@ -260,6 +292,14 @@ static json_t *config_name(const struct sluice_component *component)
     return json_sprintf("%s.%s", sluice_kind_name(component->kind), component->name);
 }
 
+/* The plugin called null may be written without quotes, which other readers take for null. */
+static void add_null(json_t *names, const char *name)
+{
+    if (strcmp(name, "null") == 0) {
+        (void)json_array_append_new(names, json_null());
+    }
+}
+
 /* "if the plugin is NAME, config is what NAME takes" */
 static json_t *config_condition(const struct sluice_component *component)
 {
@@ -271,8 +311,10 @@ static json_t *config_condition(const struct sluice_component *component)
         (void)json_object_set_new(then, "required", json_pack("[s]", "config"));
     }
     json_decref(name);
-    return json_pack("{s:{s:{s:{s:s}},s:[s]},s:o}", "if", "properties", "plugin", "const",
-                     component->name, "required", "plugin", "then", then);
+    json_t *names = json_pack("[s]", component->name);
+    add_null(names, component->name);
+    return json_pack("{s:{s:{s:{s:o}},s:[s]},s:o}", "if", "properties", "plugin", "enum", names,
+                     "required", "plugin", "then", then);
 }
 
 static json_t *node_schema(int32_t kind, const struct sluice_component *const *components,
@@ -286,6 +328,7 @@ static json_t *node_schema(int32_t kind, const struct sluice_component *const *c
     for (size_t i = 0; i < count; i++) {
         if (components[i]->kind == kind) {
             (void)json_array_append_new(names, json_string(components[i]->name));
+            add_null(names, components[i]->name);
             (void)json_array_append_new(conditions, config_condition(components[i]));
         }
     }

@@ -251,9 +251,14 @@ static void plugins(void **state)
                          "sinks: {out: {plugin: [x], inputs: [src]}}\n",
                     "4:11 error sources.src.plugin: plugin is required\n"
                     "5:23 error sinks.out.plugin: plugin wants text, not a list\n");
-    /* `plugin: null` is nothing for YAML: the sink of that name wants quotes. */
-    expect_findings(HEAD "sources: {src: {plugin: generate}}\n"
-                         "sinks: {out: {plugin: null, inputs: [src]}}\n",
+    /* `plugin: null` is nothing for YAML, but here it is the sink of that name. */
+    struct sluice_pipeline *p = load_good(HEAD "sources: {src: {plugin: generate}}\n"
+                                               "sinks: {out: {plugin: null, inputs: [src]}}\n");
+    assert_ptr_equal(p->nodes[1].component, &fake_null);
+    sluice_pipeline_free(p);
+    expect_findings(HEAD "sources: {src: {plugin: }}\n"
+                         "sinks: {out: {plugin: '', inputs: [src]}}\n",
+                    "4:25 error sources.src.plugin: plugin must not be empty\n"
                     "5:23 error sinks.out.plugin: plugin must not be empty\n");
 }
 

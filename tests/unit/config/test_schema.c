@@ -86,6 +86,10 @@ static void options(void **state)
     assert_true(json_is_true(at(pg, "properties/password/writeOnly")));
     assert_string_equal(json_string_value(at(pg, "properties/host/description")), "Server.");
     assert_true(json_is_true(at(schema, "$defs/sink.s3/properties/acl/deprecated")));
+    json_t *list = at(schema, "$defs/source.all_types/properties/list/default");
+    assert_string_equal(json_string_value(at(list, "1")), "b c");
+    json_t *map = at(schema, "$defs/source.all_types/properties/map/default");
+    assert_string_equal(json_string_value(at(map, "x")), "y");
     json_t *all = at(schema, "$defs/source.all_types/properties");
     assert_true(json_is_false(at(all, "bool/default")));
     /* auto, on, true, off, false, null */
