@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from support import pg, proc, tls
 from support.pgreader import Reader, binary, parse  # noqa: F401 (fixtures)
 
@@ -224,6 +225,7 @@ def test_large_values(db: pg.PgDatabase, binary: Path):
     assert rc == 1 and "LIMIT:" in err and "max_row_bytes" in err
 
 
+@pytest.mark.slow
 def test_value_larger_than_the_server_can_send(db: pg.PgDatabase, binary: Path):
     db.execute("CREATE VIEW v AS SELECT repeat('x', 600000000) AS a, repeat('y', 600000000) AS b")
     rc, _, err = Reader(db, binary).run("public.v")

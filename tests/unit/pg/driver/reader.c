@@ -2,13 +2,16 @@
  * pg_reader: drains tables through the PostgreSQL source without the engine: for measuring and for
  * the integration tests.
  *
- *     pg_reader [--threads N] [--mode discover|check|load|print] [--kill-after N] key=value … table …
+ *     pg_reader [--threads N] [--mode discover|check|load|print] [--limit N] [--where SQL]
+ *               [--include COLUMN] [--exclude COLUMN] [--pause] key=value … table …
  *
+ * SIGTERM cancels. Errors go to standard error, one a line: object: STATUS (retryable): message.
  * load: reads all shards of the tables on N threads, prints rows, bytes and CPU seconds.
  * print: writes every value as JSON-like lines, one array a row, without any formatting of its own
  * beyond what tells types apart. Tables are stream names; "*" = all that discover finds.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,7 +170,11 @@ struct arguments {
     const char *where;
     const char *given[64];
     uint32_t given_count;
-    int pause; /* seconds between open and the first read */
+    const char *include[16];
+    uint32_t include_count;
+    const char *exclude[16];
+    uint32_t exclude_count;
+    int pause; /* wait for a line on standard input between open and the first read */
 };
 
 static void parse(int argc, char **argv, struct arguments *a)
@@ -188,8 +195,14 @@ static void parse(int argc, char **argv, struct arguments *a)
         else if (strcmp(argv[i], "--where") == 0 && i + 1 < argc) {
             a->where = argv[++i];
         }
-        else if (strcmp(argv[i], "--pause") == 0 && i + 1 < argc) {
-            a->pause = (int)strtol(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--include") == 0 && i + 1 < argc && a->include_count < 16) {
+            a->include[a->include_count++] = argv[++i];
+        }
+        else if (strcmp(argv[i], "--exclude") == 0 && i + 1 < argc && a->exclude_count < 16) {
+            a->exclude[a->exclude_count++] = argv[++i];
+        }
+        else if (strcmp(argv[i], "--pause") == 0) {
+            a->pause = 1;
         }
         else if (strchr(argv[i], '=') != NULL && a->given_count < 63) {
             a->given[a->given_count++] = argv[i];
@@ -244,6 +257,10 @@ static sluice_status open_source(const struct arguments *a, struct sluice_error 
         selects[i] = (struct sluice_stream_select){.struct_size = (uint32_t)sizeof selects[i],
                                                    .flags = SLUICE_SELECT_LOAD,
                                                    .name = names[i],
+                                                   .include_count = a->include_count,
+                                                   .exclude_count = a->exclude_count,
+                                                   .include_columns = a->include,
+                                                   .exclude_columns = a->exclude,
                                                    .where = a->where};
         pointers[i] = &selects[i];
     }
@@ -259,9 +276,32 @@ static sluice_status open_source(const struct arguments *a, struct sluice_error 
     return st;
 }
 
+static void *wait_for_signal(void *arg)
+{
+    sigset_t *set = arg;
+    int number = 0;
+    if (sigwait(set, &number) == 0) {
+        pg_test_host_cancel(&host);
+        api->cancel(src);
+    }
+    return NULL;
+}
+
+static void cancel_on_signal(void)
+{
+    static sigset_t set;
+    pthread_t thread;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (pthread_create(&thread, NULL, wait_for_signal, &set) == 0) {
+        (void)pthread_detach(thread);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct arguments a;
+    static struct arguments a;
     struct sluice_error err = SLUICE_ERROR_INIT;
     double began = seconds(CLOCK_MONOTONIC);
     parse(argc, argv, &a);
@@ -272,6 +312,9 @@ int main(int argc, char **argv)
         return 2;
     }
     sluice_status st = api->create(&host.table, &src, &err);
+    if (st >= 0) {
+        cancel_on_signal();
+    }
     if (st >= 0 && strcmp(a.mode, "discover") == 0) {
         st = api->discover(src, see_discovered, stdout, &err);
     }
@@ -286,8 +329,7 @@ int main(int argc, char **argv)
         if (st >= 0 && shard_count > 0) {
             if (a.pause > 0) {
                 (void)fprintf(stderr, "open\n");
-                struct timespec ts = {a.pause, 0};
-                (void)nanosleep(&ts, NULL);
+                (void)getchar();
             }
             load(&a, began);
         }
