@@ -155,7 +155,8 @@ static sluice_status check_nulls(const struct sluice_view *v, const struct Arrow
     if (v->length == array->length && array->null_count >= 0 && array->null_count != nulls) {
         return sluice_error_set(err, SLUICE_E_DATA, 0,
                                 "column %s: null_count is %lld, but %lld values are null",
-                                v->schema->name, (long long)array->null_count, (long long)nulls);
+                                v->schema->name != NULL ? v->schema->name : "",
+                                (long long)array->null_count, (long long)nulls);
     }
     if (nulls > 0 && (v->schema->flags & ARROW_FLAG_NULLABLE) == 0) {
         for (int64_t i = 0; i < v->length; i++) {

@@ -52,11 +52,11 @@ enum {
 
     SLUICE_E_CANCELLED = -1,
     SLUICE_E_NOMEM = -2,
-    SLUICE_E_INVALID = -3,        /* wrong configuration or argument */
-    SLUICE_E_STATE = -4,          /* call not allowed now */
-    SLUICE_E_UNSUPPORTED = -5,    /* this plugin or server cannot */
-    SLUICE_E_NOT_FOUND = -6,      /* table, bucket, file is not there */
-    SLUICE_E_IO = -7,             /* read, write, connection broken */
+    SLUICE_E_INVALID = -3,     /* wrong configuration or argument */
+    SLUICE_E_STATE = -4,       /* call not allowed now */
+    SLUICE_E_UNSUPPORTED = -5, /* this plugin or server cannot */
+    SLUICE_E_NOT_FOUND = -6,   /* table, bucket, file is not there */
+    SLUICE_E_IO = -7,          /* read, write, connection broken */
     SLUICE_E_TIMEOUT = -8,
     SLUICE_E_AUTH = -9,           /* wrong user, password, key, certificate */
     SLUICE_E_PERMISSION = -10,    /* known, but not allowed */
@@ -132,7 +132,7 @@ struct sluice_option {
     uint32_t reserved;         /* 0 */
     const char *key;           /* lower_snake_case, unique in the component */
     const char *default_value; /* as written in YAML; NULL = unset */
-    int64_t min;               /* INT, DURATION, SIZE: bounds, checked when max >= min and not both 0 */
+    int64_t min; /* INT, DURATION, SIZE: bounds, checked when max >= min and not both 0 */
     int64_t max;
     const char *const *choices; /* ENUM: NULL-terminated */
     const char *help;           /* one or two sentences */
@@ -143,12 +143,12 @@ struct sluice_option {
 struct sluice_value {
     uint32_t struct_size;
     int32_t type;
-    int32_t is_set; /* 0: neither given nor defaulted; all else is then zero */
-    uint32_t count; /* LIST, MAP: number of items */
-    int64_t number; /* INT, BOOL 0/1, DURATION us, SIZE bytes, ENUM index */
-    const char *string;            /* STRING, ENUM: NUL-terminated */
+    int32_t is_set;     /* 0: neither given nor defaulted; all else is then zero */
+    uint32_t count;     /* LIST, MAP: number of items */
+    int64_t number;     /* INT, BOOL 0/1, DURATION us, SIZE bytes, ENUM index */
+    const char *string; /* STRING, ENUM: NUL-terminated */
     uint64_t string_size;
-    const char *const *items;      /* LIST */
+    const char *const *items;        /* LIST */
     const struct sluice_pair *pairs; /* MAP: array of the frozen POD */
 };
 
@@ -258,12 +258,12 @@ struct sluice_stream_desc {
     const char *const *parts;
     const uint32_t *keys; /* indexes of the key columns in key order */
     const struct ArrowSchema *schema;
-    int64_t rows_estimate;  /* -1 = unknown */
-    int64_t bytes_estimate; /* -1 = unknown */
+    int64_t rows_estimate;             /* -1 = unknown */
+    int64_t bytes_estimate;            /* -1 = unknown */
     struct sluice_bytes load_position; /* from open(): the exact position of the load's snapshot;
                                           size 0 = none or not exact */
     const char *load_position_text;    /* the same for people and manifests; NULL = none */
-    uint32_t encoding_count;           /* draft "sluice.encoded-batch": encodings the source offers */
+    uint32_t encoding_count; /* draft "sluice.encoded-batch": encodings the source offers */
     uint32_t property_count;
     const char *const *encodings;
     const struct sluice_pair *properties; /* constant facts: source kind, database, comment … */
@@ -309,9 +309,9 @@ struct sluice_batch {
     uint64_t stream_id;
     uint64_t schema_id;
     uint64_t rows;
-    uint64_t bytes;          /* memory held by `array`, approximately; 0 = unknown */
-    int64_t source_time_us;  /* when the source committed or read it; 0 = unknown */
-    struct sluice_bytes position; /* borrowed until the next call on the reader */
+    uint64_t bytes;                        /* memory held by `array`, approximately; 0 = unknown */
+    int64_t source_time_us;                /* when the source committed or read it; 0 = unknown */
+    struct sluice_bytes position;          /* borrowed until the next call on the reader */
     const struct sluice_stream_desc *desc; /* SCHEMA: the new version; borrowed likewise */
     struct ArrowArray array;
 };
@@ -335,7 +335,11 @@ struct sluice_shard_desc {
 
 /* ---------------------------------------------------------------- plans and visitors --------- */
 
-enum { SLUICE_MODE_FULL_LOAD_ONLY = 1, SLUICE_MODE_CDC_ONLY = 2, SLUICE_MODE_FULL_LOAD_AND_CDC = 3 };
+enum {
+    SLUICE_MODE_FULL_LOAD_ONLY = 1,
+    SLUICE_MODE_CDC_ONLY = 2,
+    SLUICE_MODE_FULL_LOAD_AND_CDC = 3
+};
 
 /* sluice_stream_select.flags */
 enum {
@@ -368,10 +372,11 @@ struct sluice_source_plan {
     uint32_t parallelism; /* readers that will run at once, at least 1 */
     const char *pipeline;
     const char *node; /* id of the source in the file */
-    uint64_t split_bytes;  /* aimed size of a snapshot shard at the source; 0 = the source's choice */
-    uint64_t batch_rows;   /* hard limits of a batch; 0 = the source's choice */
+    uint64_t
+        split_bytes;     /* aimed size of a snapshot shard at the source; 0 = the source's choice */
+    uint64_t batch_rows; /* hard limits of a batch; 0 = the source's choice */
     uint64_t batch_bytes;
-    uint64_t row_limit;    /* at most so many rows per stream (preview, --limit); 0 = all */
+    uint64_t row_limit; /* at most so many rows per stream (preview, --limit); 0 = all */
     uint32_t stream_count;
     uint32_t resume_count;
     const struct sluice_stream_select *const *streams;
@@ -382,12 +387,18 @@ struct sluice_source_plan {
 struct sluice_source_info {
     uint32_t struct_size;
     uint32_t reserved;
-    const char *identity; /* text that differs for another server, database or timeline; NULL = none */
-    const char *server;   /* product and version for people; NULL = unknown */
+    const char
+        *identity; /* text that differs for another server, database or timeline; NULL = none */
+    const char *server; /* product and version for people; NULL = unknown */
 };
 
 /* sluice_finding.severity */
-enum { SLUICE_FINDING_OK = 0, SLUICE_FINDING_INFO = 1, SLUICE_FINDING_WARN = 2, SLUICE_FINDING_ERROR = 3 };
+enum {
+    SLUICE_FINDING_OK = 0,
+    SLUICE_FINDING_INFO = 1,
+    SLUICE_FINDING_WARN = 2,
+    SLUICE_FINDING_ERROR = 3
+};
 
 /* One line of `sluice check`. Strings borrowed until the visitor returns. */
 struct sluice_finding {
@@ -484,8 +495,8 @@ struct sluice_lane;
 enum {
     SLUICE_SINK_LOAD = 1,
     SLUICE_SINK_CHANGES = 2,
-    SLUICE_SINK_TRANSACTIONAL = 4,   /* token and data become durable together: exactly once */
-    SLUICE_SINK_IDEMPOTENT = 8,      /* writing the same rows again changes nothing: effectively once */
+    SLUICE_SINK_TRANSACTIONAL = 4, /* token and data become durable together: exactly once */
+    SLUICE_SINK_IDEMPOTENT = 8, /* writing the same rows again changes nothing: effectively once */
     SLUICE_SINK_NEEDS_FULL_ROW = 16, /* cannot write a row with unchanged columns */
     SLUICE_SINK_ORDER_STRICT = 32,   /* batches must be cut at each stream switch */
     SLUICE_SINK_DISCARDS = 64        /* keeps nothing (benchmarks) */
@@ -498,10 +509,10 @@ struct sluice_sink_plan {
     uint32_t flags;
     uint32_t parallelism; /* lanes that will write at once */
     const char *pipeline;
-    const char *node;             /* id of the sink in the file */
-    const char *load_id;          /* names this load of the pipeline; kept over restarts until it ends */
-    int64_t started_us;           /* wall clock of the process's start of work */
-    uint64_t batch_rows;          /* rotation and commit triggers from `batch:`; 0 = sink's default */
+    const char *node;    /* id of the sink in the file */
+    const char *load_id; /* names this load of the pipeline; kept over restarts until it ends */
+    int64_t started_us;  /* wall clock of the process's start of work */
+    uint64_t batch_rows; /* rotation and commit triggers from `batch:`; 0 = sink's default */
     uint64_t batch_bytes;
     int64_t batch_interval_us;
 };
@@ -529,7 +540,7 @@ struct sluice_stream_begin {
     uint32_t struct_size;
     uint32_t flags;
     const struct sluice_stream_desc *desc; /* copied by the sink */
-    const char *run;                       /* LOAD: UTC start, 20261123T005234Z, unique per stream */
+    const char *run; /* LOAD: UTC start, 20261123T005234Z, unique per stream */
 };
 
 struct sluice_commit {
@@ -545,7 +556,7 @@ struct sluice_stream_end {
     uint32_t flags;
     uint64_t stream_id;
     const char *run;
-    uint64_t rows;                     /* rows of the load that every lane committed */
+    uint64_t rows; /* rows of the load that every lane committed */
     struct sluice_bytes token;
     struct sluice_bytes load_position; /* size 0 = none */
     const char *load_position_text;    /* NULL = none */

@@ -13,7 +13,8 @@ extern "C" {
 /* Levels of sluice_array_check. */
 enum {
     SLUICE_CHECK_COUNTS = 1, /* formats known, buffers and children present, lengths fit */
-    SLUICE_CHECK_FULL = 2    /* and offsets monotone, UTF-8 valid, null counts true, decimals in range */
+    SLUICE_CHECK_FULL =
+        2 /* and offsets monotone, UTF-8 valid, null counts true, decimals in range */
 };
 
 /* Does the array fit the schema? DATA with the column and row at fault otherwise. */

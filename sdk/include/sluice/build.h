@@ -45,9 +45,9 @@ struct sluice_column {
 struct sluice_rows {
     struct sluice_column *columns;
     int64_t column_count;
-    int64_t rows;     /* whole rows; the caller adds one per row with sluice_rows_end_row */
+    int64_t rows; /* whole rows; the caller adds one per row with sluice_rows_end_row */
     int64_t max_rows;
-    int64_t bytes;    /* reserved, 0: see sluice_rows_bytes */
+    int64_t bytes;                   /* reserved, 0: see sluice_rows_bytes */
     struct sluice_rows_batch *batch; /* the buffers being filled; of the library */
     struct sluice_rows_pool *pool;   /* a released batch waits here for the next finish */
 };
@@ -115,11 +115,11 @@ static inline void sluice_column_put_bool(struct sluice_column *col, int32_t v)
     sluice_column_valid_(col);
 }
 
-#define SLUICE_COLUMN_PUT_(name, ctype)                                          \
+#define SLUICE_COLUMN_PUT_(name, ctype)                                             \
     static inline void sluice_column_put_##name(struct sluice_column *col, ctype v) \
-    {                                                                            \
-        memcpy(col->values + (uint64_t)col->length * sizeof v, &v, sizeof v);    \
-        sluice_column_valid_(col);                                               \
+    {                                                                               \
+        memcpy(col->values + (uint64_t)col->length * sizeof v, &v, sizeof v);       \
+        sluice_column_valid_(col);                                                  \
     }
 SLUICE_COLUMN_PUT_(i8, int8_t)
 SLUICE_COLUMN_PUT_(i16, int16_t)

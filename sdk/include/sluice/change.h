@@ -12,9 +12,9 @@ extern "C" {
 
 struct sluice_change_view {
     const struct sluice_stream_desc *desc;
-    int32_t kind;                 /* SLUICE_BATCH_* */
+    int32_t kind; /* SLUICE_BATCH_* */
     int64_t rows;
-    struct sluice_view op;        /* CHANGES alone from here */
+    struct sluice_view op; /* CHANGES alone from here */
     struct sluice_view commit_pos;
     struct sluice_view tx_seq;
     struct sluice_view commit_ts;
@@ -22,8 +22,8 @@ struct sluice_change_view {
     struct sluice_view before;
     struct sluice_view after;
     struct sluice_view unchanged;
-    struct sluice_view *columns;  /* of the row (ROWS: the batch; CHANGES: `after`), n columns */
-    struct sluice_view *old;      /* of `before`: BEFORE_FULL n columns, BEFORE_KEY key_count */
+    struct sluice_view *columns; /* of the row (ROWS: the batch; CHANGES: `after`), n columns */
+    struct sluice_view *old;     /* of `before`: BEFORE_FULL n columns, BEFORE_KEY key_count */
     int64_t column_count;
     int64_t old_count;
 };

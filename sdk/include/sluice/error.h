@@ -20,7 +20,10 @@ extern "C" {
 #endif
 
 /* An error struct ready to be passed down. */
-#define SLUICE_ERROR_INIT {(uint32_t)sizeof(struct sluice_error), 0, 0, 0, -1, "", ""}
+#define SLUICE_ERROR_INIT                                          \
+    {                                                              \
+        (uint32_t)sizeof(struct sluice_error), 0, 0, 0, -1, "", "" \
+    }
 
 /* Empties *err. */
 void sluice_error_clear(struct sluice_error *err);
@@ -43,12 +46,12 @@ sluice_status sluice_error_errno(struct sluice_error *err, int errnum, const cha
 const char *sluice_status_name(sluice_status status);
 
 /* Returns from the calling function when `expr` is a negative status. */
-#define SLUICE_TRY(expr)                     \
-    do {                                     \
-        sluice_status sluice_try_ = (expr);  \
-        if (sluice_try_ < 0) {               \
-            return sluice_try_;              \
-        }                                    \
+#define SLUICE_TRY(expr)                    \
+    do {                                    \
+        sluice_status sluice_try_ = (expr); \
+        if (sluice_try_ < 0) {              \
+            return sluice_try_;             \
+        }                                   \
     } while (0)
 
 #ifdef __cplusplus

@@ -34,7 +34,10 @@ struct sluice_option_binding {
     size_t offset;
 };
 
-#define SLUICE_BIND(type, member, name) {name, offsetof(type, member)}
+#define SLUICE_BIND(type, member, name) \
+    {                                   \
+        name, offsetof(type, member)    \
+    }
 
 /* Writes the values of all `bindings` (ended by key == NULL) into `dst`. INVALID if a key is not in
  * the host's table: a bug of the plugin. Strings are borrowed until destroy(). [ctl] */
@@ -44,14 +47,20 @@ sluice_status sluice_options_bind(const struct sluice_host *host,
 
 /* Shorthands for option tables: static const struct sluice_option o_host = SLUICE_OPT(…). */
 #define SLUICE_OPT(type_, key_, default_, flags_, help_)                                      \
-    {(uint32_t)sizeof(struct sluice_option), type_, flags_, 0, key_, default_, 0, 0, NULL, help_, \
-     NULL}
-#define SLUICE_OPT_RANGE(type_, key_, default_, flags_, min_, max_, help_)                 \
-    {(uint32_t)sizeof(struct sluice_option), type_, flags_, 0, key_, default_, min_, max_, \
-     NULL, help_, NULL}
-#define SLUICE_OPT_ENUM(key_, default_, flags_, choices_, help_)                            \
-    {(uint32_t)sizeof(struct sluice_option), SLUICE_OPTION_ENUM, flags_, 0, key_, default_, 0, 0, \
-     choices_, help_, NULL}
+    {                                                                                         \
+        (uint32_t)sizeof(struct sluice_option), type_, flags_, 0, key_, default_, 0, 0, NULL, \
+            help_, NULL                                                                       \
+    }
+#define SLUICE_OPT_RANGE(type_, key_, default_, flags_, min_, max_, help_)                    \
+    {                                                                                         \
+        (uint32_t)sizeof(struct sluice_option), type_, flags_, 0, key_, default_, min_, max_, \
+            NULL, help_, NULL                                                                 \
+    }
+#define SLUICE_OPT_ENUM(key_, default_, flags_, choices_, help_)                                  \
+    {                                                                                             \
+        (uint32_t)sizeof(struct sluice_option), SLUICE_OPTION_ENUM, flags_, 0, key_, default_, 0, \
+            0, choices_, help_, NULL                                                              \
+    }
 
 #ifdef __cplusplus
 }

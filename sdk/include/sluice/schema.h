@@ -14,31 +14,31 @@ extern "C" {
 /* The column types of the data plane. */
 enum {
     SLUICE_TYPE_NONE = 0,
-    SLUICE_TYPE_BOOL = 1,         /* "b" */
-    SLUICE_TYPE_INT8 = 2,         /* "c" */
-    SLUICE_TYPE_INT16 = 3,        /* "s" */
-    SLUICE_TYPE_INT32 = 4,        /* "i" */
-    SLUICE_TYPE_INT64 = 5,        /* "l" */
-    SLUICE_TYPE_UINT8 = 6,        /* "C" */
-    SLUICE_TYPE_UINT16 = 7,       /* "S" */
-    SLUICE_TYPE_UINT32 = 8,       /* "I" */
-    SLUICE_TYPE_UINT64 = 9,       /* "L" */
-    SLUICE_TYPE_FLOAT32 = 10,     /* "f" */
-    SLUICE_TYPE_FLOAT64 = 11,     /* "g" */
-    SLUICE_TYPE_DECIMAL128 = 12,  /* "d:p,s" */
-    SLUICE_TYPE_DECIMAL256 = 13,  /* "d:p,s,256" */
-    SLUICE_TYPE_UTF8 = 14,        /* "u" */
-    SLUICE_TYPE_BINARY = 15,      /* "z" */
-    SLUICE_TYPE_FIXED_BINARY = 16, /* "w:n" */
-    SLUICE_TYPE_DATE32 = 17,      /* "tdD": days since 1970-01-01 */
-    SLUICE_TYPE_TIME64_US = 18,   /* "ttu": 0 … 86,400,000,000 (24:00:00 is allowed) */
-    SLUICE_TYPE_TIMESTAMP_US = 19, /* "tsu:": no zone */
+    SLUICE_TYPE_BOOL = 1,              /* "b" */
+    SLUICE_TYPE_INT8 = 2,              /* "c" */
+    SLUICE_TYPE_INT16 = 3,             /* "s" */
+    SLUICE_TYPE_INT32 = 4,             /* "i" */
+    SLUICE_TYPE_INT64 = 5,             /* "l" */
+    SLUICE_TYPE_UINT8 = 6,             /* "C" */
+    SLUICE_TYPE_UINT16 = 7,            /* "S" */
+    SLUICE_TYPE_UINT32 = 8,            /* "I" */
+    SLUICE_TYPE_UINT64 = 9,            /* "L" */
+    SLUICE_TYPE_FLOAT32 = 10,          /* "f" */
+    SLUICE_TYPE_FLOAT64 = 11,          /* "g" */
+    SLUICE_TYPE_DECIMAL128 = 12,       /* "d:p,s" */
+    SLUICE_TYPE_DECIMAL256 = 13,       /* "d:p,s,256" */
+    SLUICE_TYPE_UTF8 = 14,             /* "u" */
+    SLUICE_TYPE_BINARY = 15,           /* "z" */
+    SLUICE_TYPE_FIXED_BINARY = 16,     /* "w:n" */
+    SLUICE_TYPE_DATE32 = 17,           /* "tdD": days since 1970-01-01 */
+    SLUICE_TYPE_TIME64_US = 18,        /* "ttu": 0 … 86,400,000,000 (24:00:00 is allowed) */
+    SLUICE_TYPE_TIMESTAMP_US = 19,     /* "tsu:": no zone */
     SLUICE_TYPE_TIMESTAMP_US_UTC = 20, /* "tsu:UTC" (any zone text reads as this) */
-    SLUICE_TYPE_INTERVAL = 21,    /* "tin": months, days, nanoseconds */
-    SLUICE_TYPE_LIST = 22,        /* "+l" */
-    SLUICE_TYPE_STRUCT = 23,      /* "+s" */
-    SLUICE_TYPE_LARGE_UTF8 = 24,  /* "U": only when one cell may pass 2 GiB */
-    SLUICE_TYPE_LARGE_BINARY = 25 /* "Z" */
+    SLUICE_TYPE_INTERVAL = 21,         /* "tin": months, days, nanoseconds */
+    SLUICE_TYPE_LIST = 22,             /* "+l" */
+    SLUICE_TYPE_STRUCT = 23,           /* "+s" */
+    SLUICE_TYPE_LARGE_UTF8 = 24,       /* "U": only when one cell may pass 2 GiB */
+    SLUICE_TYPE_LARGE_BINARY = 25      /* "Z" */
 };
 
 struct sluice_type {

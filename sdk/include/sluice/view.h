@@ -19,12 +19,12 @@ extern "C" {
 struct sluice_view {
     struct sluice_type type;
     int64_t length;
-    int64_t null_count; /* -1 = not computed */
+    int64_t null_count;      /* -1 = not computed */
     const uint8_t *validity; /* NULL = no NULLs */
     int64_t validity_bit;
-    const uint8_t *values;   /* fixed-width values, or the data of variable-width ones */
-    int64_t bool_bit;        /* BOOL: bit of row 0 in `values` */
-    const int32_t *offsets;  /* variable, list: length + 1 */
+    const uint8_t *values;        /* fixed-width values, or the data of variable-width ones */
+    int64_t bool_bit;             /* BOOL: bit of row 0 in `values` */
+    const int32_t *offsets;       /* variable, list: length + 1 */
     const int64_t *large_offsets; /* large variable */
     const struct ArrowArray *array;
     const struct ArrowSchema *schema;
@@ -59,12 +59,12 @@ static inline int32_t sluice_view_bool(const struct sluice_view *v, int64_t i)
     return (v->values[bit >> 3] >> (bit & 7)) & 1;
 }
 
-#define SLUICE_VIEW_GET_(name, ctype)                                                 \
-    static inline ctype sluice_view_##name(const struct sluice_view *v, int64_t i)    \
-    {                                                                                 \
-        ctype x;                                                                      \
-        memcpy(&x, v->values + (uint64_t)i * sizeof x, sizeof x);                     \
-        return x;                                                                     \
+#define SLUICE_VIEW_GET_(name, ctype)                                              \
+    static inline ctype sluice_view_##name(const struct sluice_view *v, int64_t i) \
+    {                                                                              \
+        ctype x;                                                                   \
+        memcpy(&x, v->values + (uint64_t)i * sizeof x, sizeof x);                  \
+        return x;                                                                  \
     }
 SLUICE_VIEW_GET_(i8, int8_t)
 SLUICE_VIEW_GET_(i16, int16_t)
