@@ -49,10 +49,10 @@ struct sluice_pipeline_node {
     struct sluice_config *config;
     size_t *inputs; /* indexes of nodes: transforms and sinks */
     size_t input_count;
-    struct sluice_tables tables;     /* sources */
-    struct sluice_batch_rule batch;  /* sinks (rotation, commit), sources (size of batches) */
-    uint64_t split_bytes;            /* sources: snapshot.split; 0 = the source's choice */
-    struct sluice_retry retry;       /* on_error.retry, the pipeline's where not given */
+    struct sluice_tables tables;    /* sources */
+    struct sluice_batch_rule batch; /* sinks (rotation, commit), sources (size of batches) */
+    uint64_t split_bytes;           /* sources: snapshot.split; 0 = the source's choice */
+    struct sluice_retry retry;      /* on_error.retry, the pipeline's where not given */
 };
 
 struct sluice_pipeline {

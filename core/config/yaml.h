@@ -13,13 +13,13 @@ struct sluice_yaml {
     int32_t kind;
     uint32_t line; /* from 1 */
     uint32_t column;
-    int32_t quoted;  /* scalar: was quoted, so never null, number or bool */
-    int32_t secret;  /* scalar: came out of ${file:…} or ${env:…}: never shown in messages */
-    int32_t broken;  /* was reported already: not checked further */
-    char *text;      /* scalar, after ${…} expansion */
-    char **pieces;   /* what ${…} brought in: secrets when they land in a SECRET option */
+    int32_t quoted; /* scalar: was quoted, so never null, number or bool */
+    int32_t secret; /* scalar: came out of ${file:…} or ${env:…}: never shown in messages */
+    int32_t broken; /* was reported already: not checked further */
+    char *text;     /* scalar, after ${…} expansion */
+    char **pieces;  /* what ${…} brought in: secrets when they land in a SECRET option */
     size_t piece_count;
-    size_t count;    /* items or pairs */
+    size_t count;               /* items or pairs */
     struct sluice_yaml **items; /* sequence items; mapping values */
     struct sluice_yaml **keys;  /* mapping: scalar nodes */
 };

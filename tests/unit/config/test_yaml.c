@@ -268,7 +268,7 @@ static void billion_laughs(void **state)
     struct sluice_diags diags;
     (void)state;
     sluice_str_append(&text, "a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
-    for (char c = 'b'; c <= 'i'; c++) {
+    for (int c = 'b'; c <= 'i'; c++) {
         sluice_str_printf(&text, "%c: &%c [", c, c);
         for (int i = 0; i < 9; i++) {
             sluice_str_printf(&text, "%s*%c", i > 0 ? ", " : "", c - 1);
