@@ -2,19 +2,20 @@
 #include "lake/cells.h"
 #include "lake/escape.h"
 
+enum {
+    SHORT_TEXT = 64 /* up to here cell->bound has room, and the text is copied as it is read */
+};
+
 /* A value as COPY quotes it: also the empty one, which would read as NULL, and \. where it would
  * stand alone on its line and read as the end of the data. */
 static uint8_t *put_field(struct sluice_lake_encoder *enc, uint8_t *p, const uint8_t *s, size_t n)
 {
-    if (n == 0 || sluice_lake_csv_special(s, n) ||
-        (enc->cell_count == 1 && n == 2 && s[0] == '\\' && s[1] == '.')) {
-        return sluice_lake_csv_quoted(enc->out, p, s, n);
-    }
-    if (n <= 16 && (size_t)(enc->out->end - p) >= n) {
-        for (size_t i = 0; i < n; i++) {
-            p[i] = s[i];
-        }
+    int32_t quoted = n == 0 || (enc->cell_count == 1 && n == 2 && s[0] == '\\' && s[1] == '.');
+    if (n <= SHORT_TEXT && !quoted && sluice_lake_csv_copy_clean(p, s, n)) {
         return p + n;
+    }
+    if (quoted || sluice_lake_csv_special(s, n)) {
+        return sluice_lake_csv_quoted(enc->out, p, s, n);
     }
     return sluice_lake_out_bytes(enc->out, p, s, n);
 }
@@ -76,7 +77,7 @@ sluice_status sluice_lake_csv_cell(struct sluice_lake_encoder *enc, const struct
     if (found) {
         return SLUICE_OK;
     }
-    cell->bound = 16;
+    cell->bound = SHORT_TEXT + 16;
     switch (type.id) {
     case SLUICE_TYPE_UTF8:
     case SLUICE_TYPE_LARGE_UTF8:
@@ -93,6 +94,7 @@ sluice_status sluice_lake_csv_cell(struct sluice_lake_encoder *enc, const struct
     case SLUICE_TYPE_STRUCT:
         SLUICE_TRY(sluice_lake_json_cell(enc, field, cell, 0, err));
         cell->fn = csv_nested;
+        cell->bound = SHORT_TEXT + 16;
         return SLUICE_OK;
     default:
         return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0, "type %s cannot be written as CSV",

@@ -139,12 +139,13 @@ static void binary_json(struct render *r, const uint8_t *s, size_t n)
     while (n > 0) {
         size_t take = n / 2 < sizeof bytes ? n / 2 : sizeof bytes;
         for (size_t i = 0; i < take; i++) {
-            int32_t v = nibble(s[i * 2]) << 4 | nibble(s[i * 2 + 1]);
-            if (v < 0) {
+            int32_t high = nibble(s[i * 2]);
+            int32_t low = nibble(s[i * 2 + 1]);
+            if (high < 0 || low < 0) {
                 fail(r, "hex digit expected");
                 return;
             }
-            bytes[i] = (uint8_t)v;
+            bytes[i] = (uint8_t)(high << 4 | low);
         }
         r->p = sluice_lake_put_base64(r->out, r->p, bytes, take);
         s += take * 2;

@@ -34,10 +34,13 @@ static uint8_t *render_value(uint8_t *p, const char *type, const char *text)
     }
     if (strncmp(type, "num", 3) == 0) {
         uint8_t value[16];
-        uint64_t high = 0;
-        if (sscanf(text, "%16lx%16lx", &high, &v) != 2) {
+        char half[17] = "";
+        if (strlen(text) != 32) {
             return p;
         }
+        memcpy(half, text, 16);
+        uint64_t high = strtoull(half, NULL, 16);
+        v = strtoull(text + 16, NULL, 16);
         memcpy(value, &v, 8);
         memcpy(value + 8, &high, 8);
         return sluice_lake_put_decimal(p, value, 16, (int32_t)strtol(type + 3, NULL, 10));
@@ -54,13 +57,14 @@ static int render_bits(void)
 {
     char line[256];
     while (fgets(line, sizeof line, stdin) != NULL) {
-        char type[32];
-        char text[128];
         uint8_t out[2048];
-        if (sscanf(line, "%31s %127s", type, text) != 2) {
+        char *text = strchr(line, ' ');
+        if (text == NULL) {
             return 1;
         }
-        uint8_t *end = render_value(out, type, text);
+        *text++ = 0;
+        text[strcspn(text, "\n")] = 0;
+        uint8_t *end = render_value(out, line, text);
         *end++ = '\n';
         (void)fwrite(out, 1, (size_t)(end - out), stdout);
     }
