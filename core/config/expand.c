@@ -178,12 +178,10 @@ static void expand_one(struct expander *x, struct sluice_str *out, const char *b
         expand_file(x, out, body + 5, size - 5);
     }
     else {
-        struct sluice_shown shown = sluice_show(body, 0);
-        if (size + 2 < strlen(shown.text) && shown.text[0] == '"') {
-            shown.text[size + 1] = '"';
-            shown.text[size + 2] = '\0';
-        }
-        report(x, FORMS, "unknown variable form %s", shown.text);
+        /* A password may hold "${": of what is between the braces no more is shown than a scheme. */
+        size_t scheme = strspn(body, "abcdefghijklmnopqrstuvwxyz");
+        int shown = scheme > 0 && scheme < size && body[scheme] == ':';
+        report(x, FORMS, "unknown variable form ${%.*s…}", shown ? (int)scheme + 1 : 0, body);
     }
 }
 

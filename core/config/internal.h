@@ -79,9 +79,6 @@ const char *sluice_option_example(const struct sluice_option *option);
 void sluice_duration_exact(int64_t us, char out[32]);
 void sluice_size_exact(int64_t bytes, char out[32]);
 
-/* 0 = not a usable pattern; `why` then says so. */
-int sluice_pattern_check(const char *pattern, char *why, size_t why_size);
-
 /* Engine-owned keys as option tables: one table for checks, schema and reference. */
 extern const struct sluice_option *const sluice_engine_none[];
 extern const struct sluice_option *const sluice_engine_top[];

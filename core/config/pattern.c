@@ -89,7 +89,7 @@ static int is_balanced(const char *text)
     return 1;
 }
 
-int sluice_pattern_check(const char *pattern, char *why, size_t why_size)
+int sluice_config_pattern_check(const char *pattern, char *why, size_t why_size)
 {
     regex_t regex;
     if (*pattern == '\0' || strcmp(pattern, "re:") == 0) {
@@ -122,7 +122,7 @@ int sluice_pattern_check(const char *pattern, char *why, size_t why_size)
     return 1;
 }
 
-int sluice_pattern_match(const char *pattern, const char *stream)
+int sluice_config_pattern_match(const char *pattern, const char *stream)
 {
     regex_t regex;
     if (!is_regex(pattern)) {

@@ -154,6 +154,10 @@ static void load_state(struct sluice_loader *ld, const struct sluice_yaml *root)
         else if (uri.string[5] == '\0') {
             sluice_load_error(ld, at, "for example file:/var/lib/sluice", "the folder is missing");
         }
+        else if (strncmp(uri.string, "file://", 7) == 0 && uri.string[7] != '/') {
+            sluice_load_error(ld, at, "for example file:/var/lib/sluice",
+                              "after file:// stands the name of a host; state is kept on this one");
+        }
         sluice_path_pop(&ld->path, mark);
         ld->p->state_uri = sluice_load_copy(ld, uri.string);
     }

@@ -92,8 +92,16 @@ void sluice_pipeline_free(struct sluice_pipeline *pipeline);
 /* 1 if the stream is chosen by include/exclude. Patterns are globs over the whole stream name, or
  * "re:" regexes (checked at load). */
 int sluice_tables_match(const struct sluice_tables *tables, const char *stream);
-/* 1 if `pattern` (glob or re:) matches; for --tables too. */
-int sluice_pattern_match(const char *pattern, const char *stream);
+/* 1 if `pattern` (glob or re:) matches the whole stream name; for --tables too. */
+int sluice_config_pattern_match(const char *pattern, const char *stream);
+/* 0 = not usable, and `why` says so: ask before matching with patterns from outside a file. */
+int sluice_config_pattern_check(const char *pattern, char *why, size_t why_size);
+/* The short name. Inline, since the SDK has a function of the same name for plugins, which knows
+ * globs alone: the two must not meet in a binary that links both. */
+static inline int sluice_pattern_match(const char *pattern, const char *stream)
+{
+    return sluice_config_pattern_match(pattern, stream);
+}
 /* The rules that apply to the stream, folded. Borrowed strings. */
 void sluice_tables_rule(const struct sluice_tables *tables, const char *stream,
                         struct sluice_table_rule *out);

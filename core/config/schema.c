@@ -379,12 +379,11 @@ static json_t *build_schema(const struct sluice_component *const *components, si
         {SLUICE_TRANSFORM, "transforms", "What is done to them on the way, by id."},
         {SLUICE_SINK, "sinks", "Where they go, by id."},
     };
-    json_t *root = options_schema(sluice_engine_top);
+    json_t *root = json_pack("{s:s,s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema",
+                             "title", "sluice pipeline");
     json_t *defs = json_object();
+    (void)json_object_update_new(root, options_schema(sluice_engine_top));
     json_t *required = json_object_get(root, "required");
-    (void)json_object_set_new(root, "$schema",
-                              json_string("https://json-schema.org/draft/2020-12/schema"));
-    (void)json_object_set_new(root, "title", json_string("sluice pipeline"));
     for (size_t i = 0; i < count; i++) {
         json_t *name = config_name(components[i]);
         json_t *schema = options_schema(components[i]->options);

@@ -13,7 +13,7 @@ static void check_pattern(struct sluice_loader *ld, const struct sluice_yaml *no
 {
     char why[256];
     if (node->kind != SLUICE_YAML_SCALAR || node->broken || sluice_yaml_is_null(node) ||
-        sluice_pattern_check(node->text, why, sizeof why)) {
+        sluice_config_pattern_check(node->text, why, sizeof why)) {
         return;
     }
     struct sluice_shown shown = sluice_show(node->text, node->secret);
@@ -182,7 +182,7 @@ void sluice_load_tables_free(struct sluice_tables *tables)
 static int matches_any(char *const *patterns, size_t count, const char *stream)
 {
     for (size_t i = 0; i < count; i++) {
-        if (sluice_pattern_match(patterns[i], stream)) {
+        if (sluice_config_pattern_match(patterns[i], stream)) {
             return 1;
         }
     }
@@ -202,7 +202,7 @@ void sluice_tables_rule(const struct sluice_tables *tables, const char *stream,
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < tables->rule_count; i++) {
         const struct sluice_table_rule *rule = &tables->rules[i];
-        if (rule->match != NULL && !sluice_pattern_match(rule->match, stream)) {
+        if (rule->match != NULL && !sluice_config_pattern_match(rule->match, stream)) {
             continue;
         }
         if (rule->include_columns != NULL) {

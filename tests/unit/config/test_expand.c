@@ -97,10 +97,10 @@ static void environment(void **state)
 static void unknown_forms(void **state)
 {
     (void)state;
-    expect("${X}", NULL, "1:5 error a[0]: unknown variable form \"X\"" FORMS, 0);
-    expect("${}", NULL, "1:5 error a[0]: unknown variable form \"\"" FORMS, 0);
-    expect("${secret:a.b}", NULL, "1:5 error a[0]: unknown variable form \"secret:a.b\"" FORMS, 0);
-    expect("${ENV:X}", NULL, "1:5 error a[0]: unknown variable form \"ENV:X\"" FORMS, 0);
+    expect("${X}", NULL, "1:5 error a[0]: unknown variable form ${…}" FORMS, 0);
+    expect("${}", NULL, "1:5 error a[0]: unknown variable form ${…}" FORMS, 0);
+    expect("${secret:a.b}", NULL, "1:5 error a[0]: unknown variable form ${secret:…}" FORMS, 0);
+    expect("${ENV:X}", NULL, "1:5 error a[0]: unknown variable form ${…}" FORMS, 0);
     expect("${env:X", NULL, "1:5 error a[0]: ${ without its }" FORMS, 0);
     expect("${env:X:-${env:Y}}", NULL,
            "1:5 error a[0]: ${…} cannot stand inside another ${…}" FORMS, 0);

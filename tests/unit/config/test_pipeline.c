@@ -205,6 +205,11 @@ static void state_and_retry(void **state)
     expect_findings(HEAD "state: {uri: \"file:\"}\n" REST,
                     "4:14 error state.uri: the folder is missing | for example"
                     " file:/var/lib/sluice\n");
+    expect_findings(
+        HEAD "state: {uri: \"file://host/x\"}\n" REST,
+        "4:14 error state.uri: after file:// stands the name of a host; state is kept on"
+        " this one | for example file:/var/lib/sluice\n");
+    sluice_pipeline_free(load_good(HEAD "state: {uri: \"file:///var/lib/x\"}\n" REST));
     expect_findings(HEAD "state: {url: x}\n" REST,
                     "4:1 error state.uri: uri is required | for example uri: file:/var/lib/sluice\n"
                     "4:9 error state.url: unknown key \"url\" | did you mean uri?\n");

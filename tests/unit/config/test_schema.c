@@ -111,9 +111,19 @@ static void no_components(void **state)
     sluice_free(text);
 }
 
+static void no_memory(void **state)
+{
+    (void)state;
+    sluice_alloc_fail_at(1, 1);
+    char *text = sluice_pipeline_schema(fake_components, fake_component_count);
+    sluice_alloc_fail_at(0, 0);
+    assert_null(text);
+}
+
 const struct CMUnitTest schema_tests[] = {
     cmocka_unit_test_setup_teardown(shape, load_schema, drop_schema),
     cmocka_unit_test_setup_teardown(options, load_schema, drop_schema),
     cmocka_unit_test(no_components),
+    cmocka_unit_test(no_memory),
 };
 const size_t schema_tests_count = sizeof schema_tests / sizeof schema_tests[0];

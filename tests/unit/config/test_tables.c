@@ -49,7 +49,7 @@ static void patterns(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if (sluice_pattern_match(cases[i].pattern, cases[i].stream) != cases[i].matches) {
+        if (sluice_config_pattern_match(cases[i].pattern, cases[i].stream) != cases[i].matches) {
             print_error("%s on %s\n", cases[i].pattern, cases[i].stream);
             fail();
         }
@@ -63,22 +63,22 @@ static void pattern_checks(void **state)
     (void)state;
     memset(large, 'a', sizeof large - 1);
     large[sizeof large - 1] = '\0';
-    assert_false(sluice_pattern_check(large, why, sizeof why));
+    assert_false(sluice_config_pattern_check(large, why, sizeof why));
     assert_string_equal(why, "the pattern is longer than 1024 bytes");
-    assert_false(sluice_pattern_check("re:", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:", why, sizeof why));
     assert_string_equal(why, "the pattern is empty");
-    assert_false(sluice_pattern_check("re:a{1001}", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:a{1001}", why, sizeof why));
     assert_string_equal(why, "{…} repeats more than 1000 times in all");
-    assert_false(sluice_pattern_check("re:((a{20}){20}){20}", why, sizeof why));
-    assert_false(sluice_pattern_check("re:(a{1,32767}){2}", why, sizeof why));
-    assert_false(sluice_pattern_check("re:(a{99999999999999999999})", why, sizeof why));
-    assert_true(sluice_pattern_check("re:(a{10}){10,100}", why, sizeof why));
-    assert_false(sluice_pattern_check("re:a)|(b", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:((a{20}){20}){20}", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:(a{1,32767}){2}", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:(a{99999999999999999999})", why, sizeof why));
+    assert_true(sluice_config_pattern_check("re:(a{10}){10,100}", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:a)|(b", why, sizeof why));
     assert_string_equal(why, "a ) has no (");
-    assert_false(sluice_pattern_check("re:[a", why, sizeof why));
-    assert_false(sluice_pattern_check("re:*a\\", why, sizeof why));
-    assert_true(sluice_pattern_check("re:[]()]+", why, sizeof why));
-    assert_true(sluice_pattern_check("re:[^])]+", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:[a", why, sizeof why));
+    assert_false(sluice_config_pattern_check("re:*a\\", why, sizeof why));
+    assert_true(sluice_config_pattern_check("re:[]()]+", why, sizeof why));
+    assert_true(sluice_config_pattern_check("re:[^])]+", why, sizeof why));
 }
 
 static void choice(void **state)
