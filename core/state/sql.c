@@ -1,8 +1,6 @@
 /* SQLite under our errors, with the mutex, kept statements and transactions. */
 #include <string.h>
 
-#include "base/alloc.h"
-#include "base/failpoint.h"
 #include "state/state_internal.h"
 
 static sluice_status damaged(struct sluice_state *state, int rc, const char *what,
@@ -208,87 +206,6 @@ sluice_status sluice_query_run(struct state_query *query, struct sluice_error *e
     sluice_status status = sluice_query_step(query, err);
     sluice_query_end(query);
     return status < 0 ? status : SLUICE_OK;
-}
-
-/* ---- transactions ---- */
-
-void sluice_state_read_begin(struct sluice_state *state)
-{
-    (void)pthread_mutex_lock(&state->mutex);
-}
-
-void sluice_state_read_end(struct sluice_state *state)
-{
-    (void)pthread_mutex_unlock(&state->mutex);
-}
-
-sluice_status sluice_state_write_begin(struct sluice_state *state, const char *what,
-                                       struct sluice_error *err)
-{
-    (void)pthread_mutex_lock(&state->mutex);
-    sluice_status status = SLUICE_OK;
-    if (!state->writable) {
-        status = sluice_error_set(err, SLUICE_E_STATE, 0, "state %s: %s: opened for reading only",
-                                  state->path, what);
-    }
-    if (status == SLUICE_OK) {
-        status = sluice_failpoint_error("state.write", err);
-    }
-    if (status == SLUICE_OK && state->batch_depth > 0 &&
-        (state->batch_failed || sqlite3_get_autocommit(state->db))) {
-        /* SQLite may have rolled back: what follows must not be kept alone. */
-        status = sluice_error_set(err, SLUICE_E_STATE, 0,
-                                  "state %s: %s: a write of the batch failed", state->path, what);
-    }
-    else if (status == SLUICE_OK && state->batch_depth == 0) {
-        status = sluice_state_exec(state, "BEGIN IMMEDIATE", what, err);
-        state->batch_failed = 0;
-    }
-    if (status < 0) {
-        state->batch_failed = 1;
-        (void)pthread_mutex_unlock(&state->mutex);
-        return status;
-    }
-    state->batch_depth++;
-    return SLUICE_OK;
-}
-
-sluice_status sluice_state_write_end(struct sluice_state *state, sluice_status status,
-                                     const char *what, struct sluice_error *err)
-{
-    state->batch_depth--;
-    if (status < 0) {
-        state->batch_failed = 1;
-    }
-    if (state->batch_depth == 0) {
-        if (status == SLUICE_OK && state->batch_failed) {
-            status = sluice_error_set(err, SLUICE_E_STATE, 0,
-                                      "state %s: %s: a write of the batch failed, nothing was kept",
-                                      state->path, what);
-        }
-        if (status == SLUICE_OK) {
-            status = sluice_failpoint_error("state.commit", err);
-        }
-        if (status == SLUICE_OK) {
-            status = sluice_state_exec(state, "COMMIT", what, err);
-        }
-        /* After some errors SQLite has rolled back by itself. */
-        if (status < 0 && !sqlite3_get_autocommit(state->db)) {
-            (void)sqlite3_exec(state->db, "ROLLBACK", NULL, NULL, NULL);
-        }
-    }
-    (void)pthread_mutex_unlock(&state->mutex);
-    return status;
-}
-
-sluice_status sluice_state_batch_begin(struct sluice_state *state, struct sluice_error *err)
-{
-    return sluice_state_write_begin(state, "batch", err);
-}
-
-sluice_status sluice_state_batch_end(struct sluice_state *state, struct sluice_error *err)
-{
-    return sluice_state_write_end(state, SLUICE_OK, "batch", err);
 }
 
 int sluice_visit_goes_on(sluice_status answer, sluice_status *status, const char *what,

@@ -75,6 +75,7 @@ static struct sluice_state *state_new(const char *pipeline, int32_t how)
     (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
     (void)pthread_mutex_init(&state->mutex, &attr);
     (void)pthread_mutexattr_destroy(&attr);
+    (void)pthread_cond_init(&state->committed, NULL);
     state->lock_fd = -1;
     state->writable = how == SLUICE_STATE_RUN;
     state->pipeline = sluice_alloc_string(pipeline);
@@ -139,6 +140,7 @@ void sluice_state_close(struct sluice_state *state)
     if (state->lock_fd >= 0) {
         (void)close(state->lock_fd);
     }
+    (void)pthread_cond_destroy(&state->committed);
     (void)pthread_mutex_destroy(&state->mutex);
     sluice_free(state->path);
     sluice_free(state->pipeline);

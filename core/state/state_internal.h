@@ -14,6 +14,7 @@
 #define STATE_VERSION 1
 #define STATE_SUFFIX ".sluice.db"
 #define STATE_CACHE 40      /* prepared statements kept */
+#define STATE_GROUP_MAX 64  /* writers of one commit */
 #define STATE_LOADS_KEPT 30 /* older ones are forgotten when a new one begins */
 #define STATE_RUNS_KEPT 1000
 #define STATE_TEXT_MAX 65536 /* longer texts in the file are damage */
@@ -23,13 +24,27 @@ struct state_cached {
     sqlite3_stmt *stmt;
 };
 
+/* A writer that waits for the commit of its group; on its own stack. */
+struct state_waiter {
+    struct state_waiter *next;
+    int done;
+    sluice_status status;
+    struct sluice_error err;
+};
+
 struct sluice_state {
     pthread_mutex_t mutex; /* recursive: visitors may call back */
     sqlite3 *db;
     int lock_fd; /* -1 = READ */
     int writable;
-    int batch_depth;
+    int lock_depth;  /* of the thread that holds the mutex */
+    int batch_depth; /* of writes and batches begun by that thread */
     int batch_failed;
+    int savepoint;    /* the write stands on others' that wait for the commit */
+    int64_t entering; /* atomic: writers between asking for the mutex and having it */
+    size_t group_size;
+    struct state_waiter *group; /* writers whose work is done and waits for the commit */
+    pthread_cond_t committed;
     char *path;
     char *pipeline;
     struct state_cached cache[STATE_CACHE];
@@ -101,6 +116,8 @@ sluice_status sluice_query_check(struct state_query *query, struct sluice_error 
 /* Runs a bound statement that gives no rows and ends it. */
 sluice_status sluice_query_run(struct state_query *query, struct sluice_error *err)
     SLUICE_MUST_CHECK;
+
+/* ---- txn.c ---- */
 
 /* Locks, and refuses when the handle is READ. Each write begins and ends with these; a transaction
  * spans all between. `status` is the outcome so far; end returns the final one. */

@@ -14,15 +14,26 @@
 #include "base/alloc.h"
 #include "log/log.h"
 
-int place_make(void **state)
+/* Most tests are about what is written, not about the disk: memory is enough, and quick. */
+static int place_make_in(const char *parent, void **state)
 {
     struct place *place = malloc(sizeof *place);
     assert_non_null(place);
-    (void)snprintf(place->folder, sizeof place->folder, "/tmp/sluice-state-XXXXXX");
+    (void)snprintf(place->folder, sizeof place->folder, "%s/sluice-state-XXXXXX", parent);
     assert_non_null(mkdtemp(place->folder));
     (void)snprintf(place->uri, sizeof place->uri, "file:%s", place->folder);
     *state = place;
     return 0;
+}
+
+int place_make(void **state)
+{
+    return place_make_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", state);
+}
+
+int place_make_on_disk(void **state)
+{
+    return place_make_in("/tmp", state);
 }
 
 static void folder_remove(const char *folder)
@@ -193,7 +204,7 @@ int main(void)
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
     (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* every allocation can fail */
     sluice_log_setup(0, SLUICE_LOG_FORMAT_TEXT, 0);
-    int failed = run_store_tests() + run_place_tests() + run_damage_tests();
+    int failed = run_store_tests() + run_sharing_tests() + run_place_tests() + run_damage_tests();
     (void)sqlite3_shutdown();
     return failed;
 }

@@ -19,6 +19,7 @@ struct place {
     char uri[80];
 };
 int place_make(void **state);
+int place_make_on_disk(void **state);
 int place_remove(void **state);
 
 struct sluice_state *open_run(const struct place *place, const char *pipeline);
@@ -34,6 +35,7 @@ size_t count_lanes(struct sluice_state *state, const char *load);
 void fill(struct sluice_state *state, struct sluice_state_load *load);
 
 int run_store_tests(void);
+int run_sharing_tests(void);
 int run_place_tests(void);
 int run_damage_tests(void);
 

@@ -381,8 +381,8 @@ static void threads_share(void **state)
     sluice_state_close(s);
 }
 
-/* A load of a thousand tables: every write durable, all within seconds. */
-static void thousand_tables(void **state)
+/* Loads of many tables, on a real disk: every write durable, and cheap enough. */
+static void many_tables(void **state)
 {
     struct sluice_state *s = open_run(*state, "p");
     struct sluice_state_load load;
@@ -390,14 +390,14 @@ static void thousand_tables(void **state)
     char stamp[40];
     assert_int_equal(sluice_state_load_begin(s, NOW, &load, NULL), SLUICE_OK);
     int64_t start = sluice_now_us(SLUICE_CLOCK_MONOTONIC);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 50; i++) {
         (void)snprintf(name, sizeof name, "public.t%d", i);
         assert_int_equal(sluice_state_run_stamp(s, name, NOW, stamp, NULL), SLUICE_OK);
         put_stream(s, load.load_id, name, SLUICE_STATE_STREAM_LOADING);
         put_lane(s, load.load_id, name, 1);
         put_stream(s, load.load_id, name, SLUICE_STATE_STREAM_COMPLETE);
     }
-    int64_t took = sluice_now_us(SLUICE_CLOCK_MONOTONIC) - start;
+    int64_t alone = sluice_now_us(SLUICE_CLOCK_MONOTONIC) - start;
     start = sluice_now_us(SLUICE_CLOCK_MONOTONIC);
     assert_int_equal(sluice_state_batch_begin(s, NULL), SLUICE_OK);
     for (int i = 0; i < 1000; i++) {
@@ -405,8 +405,8 @@ static void thousand_tables(void **state)
         put_stream(s, load.load_id, name, SLUICE_STATE_STREAM_COMPLETE);
     }
     assert_int_equal(sluice_state_batch_end(s, NULL), SLUICE_OK);
-    print_message("4000 writes alone: %lld ms; 1000 in a batch: %lld ms\n",
-                  (long long)(took / 1000),
+    print_message("200 writes alone: %lld ms; 1000 in a batch: %lld ms\n",
+                  (long long)(alone / 1000),
                   (long long)((sluice_now_us(SLUICE_CLOCK_MONOTONIC) - start) / 1000));
     assert_int_equal(count_streams(s, load.load_id), 1000);
     sluice_state_close(s);
@@ -498,7 +498,7 @@ int run_store_tests(void)
         cmocka_unit_test_setup_teardown(full_disks_are_told, place_make, place_remove),
         cmocka_unit_test_setup_teardown(reading_never_writes, place_make, place_remove),
         cmocka_unit_test_setup_teardown(threads_share, place_make, place_remove),
-        cmocka_unit_test_setup_teardown(thousand_tables, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(many_tables, place_make_on_disk, place_remove),
         cmocka_unit_test_setup_teardown(survives_failures, place_make, place_remove),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
