@@ -84,7 +84,8 @@ static const char forced_options[] =
     " -c standard_conforming_strings=on -c quote_all_identifiers=off -c transform_null_equals=off"
     " -c array_nulls=on -c row_security=on -c default_transaction_read_only=on"
     " -c default_transaction_deferrable=off -c idle_in_transaction_session_timeout=0"
-    " -c client_min_messages=error -c jit=off -c enable_tidscan=on -c synchronize_seqscans=off";
+    " -c tcp_user_timeout=0 -c client_min_messages=error -c jit=off -c enable_tidscan=on -c "
+    "synchronize_seqscans=off";
 
 /* Sets or replaces a parameter; copies. */
 static sluice_status params_put(struct sluice_pg_params *p, const char *key, const char *value,
