@@ -3,8 +3,11 @@ the network or the clock misbehaves. Contents are read back with boto3."""
 
 from __future__ import annotations
 
+import http.server
+import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -370,6 +373,116 @@ def test_expired_token_is_renewed_from_the_file(start, bucket, link, workdir):
     driver.ask("open").expect()
     link.rule(fp.expired_token(), times=1)  # nothing newer in the file: an error, no loop
     assert "session credentials" in driver.ask("open").expect("AUTH").message
+    driver.close()
+
+
+class Services(http.server.BaseHTTPRequestHandler):
+    """The services that hand out credentials; `seen` keeps what was asked."""
+
+    seen: list[tuple[str, str, dict[str, str], str]] = []
+    lifetime = 3600
+
+    def log_message(self, *_args) -> None:
+        pass
+
+    def _answer(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def _creds(self) -> dict[str, str]:
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.lifetime))
+        return {
+            "Code": "Success",
+            "AccessKeyId": s3.ACCESS_KEY,
+            "SecretAccessKey": s3.SECRET_KEY,
+            "Expiration": until,
+        }
+
+    def _note(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.seen.append((self.command, self.path, headers, body))
+
+    def do_PUT(self) -> None:
+        self._note()
+        self._answer(200, "imds-session")
+
+    def do_GET(self) -> None:
+        self._note()
+        headers = self.seen[-1][2]
+        if self.path == "/container":
+            good = headers.get("authorization") == "pod-token"
+            self._answer(200 if good else 401, json.dumps(self._creds()))
+        elif headers.get("x-aws-ec2-metadata-token") != "imds-session":
+            self._answer(401, "")
+        elif self.path.endswith("/security-credentials/"):
+            self._answer(200, "my-role")
+        else:
+            self._answer(200, json.dumps(self._creds()))
+
+    def do_POST(self) -> None:
+        self._note()
+        inner = "".join(f"<{k}>{v}</{k}>" for k, v in self._creds().items())
+        self._answer(200, f"<R><Credentials>{inner}</Credentials></R>")
+
+
+@pytest.fixture
+def services() -> Iterator[Any]:
+    Services.seen, Services.lifetime = [], 3600
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Services)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("kind", ["container", "instance", "web identity"])
+def test_credentials_from_services(bucket, workdir, services, kind):
+    base = f"http://127.0.0.1:{services.server_port}"
+    (workdir / "token").write_text("pod-token\n")
+    env = {
+        "container": {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": base + "/container",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(workdir / "token"),
+        },
+        "instance": {
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": base,
+            "AWS_EC2_METADATA_DISABLED": "false",
+        },
+        "web identity": {
+            "AWS_ROLE_ARN": "arn:aws:iam::1:role/r",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(workdir / "token"),
+            "AWS_ENDPOINT_URL_STS": base,
+        },
+    }[kind]
+    # Variables such as these must not redirect anything.
+    env |= {"http_proxy": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1"}
+    named = options(bucket)
+    named.pop("access_key_id")
+    named.pop("secret_access_key")
+    driver = Driver(named, workdir / "d.log", env)
+    driver.ask("create").expect()
+    driver.ask("open").expect()
+    asked = len(Services.seen)
+    assert asked == {"container": 1, "instance": 3, "web identity": 1}[kind]
+    driver.ask("put k new x").expect()
+    assert len(Services.seen) == asked, "credentials are kept while they last"
+    assert f"source={kind.replace('instance', 'instance metadata')}" in driver.log
+    if kind == "web identity":
+        assert "WebIdentityToken=pod-token" in Services.seen[0][3]
+        assert "pod-token" not in Services.seen[0][1]
+    driver.close()
+    assert "pod-token" not in driver.log and "imds-session" not in driver.log
+    Services.lifetime = 200  # closer than five minutes: renewed each time
+    Services.seen.clear()
+    driver = Driver(named, workdir / "d2.log", env)
+    driver.ask("create").expect()
+    driver.ask("open").expect()
+    driver.ask("get k 10").expect()
+    assert len(Services.seen) == 2 * asked
     driver.close()
 
 

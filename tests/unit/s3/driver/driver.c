@@ -158,6 +158,9 @@ static sluice_status parallel(uint32_t count, uint64_t bytes, struct sluice_erro
     return status;
 }
 
+static pthread_t canceller;
+static bool canceller_runs;
+
 static void *cancel_main(void *arg)
 {
     const long ms = (long)(intptr_t)arg;
@@ -301,9 +304,8 @@ static void command(char **words, int count)
         host.memory_max = strtoll(words[1], NULL, 10);
     }
     else if (strcmp(words[0], "cancel_after") == 0 && count == 2) {
-        pthread_t thread;
-        pthread_create(&thread, NULL, cancel_main, (void *)(intptr_t)strtol(words[1], NULL, 10));
-        pthread_detach(thread);
+        canceller_runs = pthread_create(&canceller, NULL, cancel_main,
+                                        (void *)(intptr_t)strtol(words[1], NULL, 10)) == 0;
     }
     else if (strcmp(words[0], "peak") == 0) {
         (void)printf("number %lld\n", (long long)atomic_load(&host.memory_peak));
@@ -339,6 +341,9 @@ int main(void)
         if (count > 0) {
             command(words, count);
         }
+    }
+    if (canceller_runs) {
+        pthread_join(canceller, NULL);
     }
     if (store != NULL) {
         api->destroy(store);
