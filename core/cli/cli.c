@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/failpoint.h"
 #include "help.h"
 #include "log/log.h"
 #include "process.h"
@@ -220,6 +222,21 @@ static int run_cancellable(struct sluice_cli *cli, const struct sluice_cli_comma
     return signal != 0 ? 128 + signal : code;
 }
 
+/* Tests make the engine fail at named places; nobody sets the variable by accident. */
+static int arm_failpoints(struct sluice_cli *cli)
+{
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    const char *spec = getenv("SLUICE_FAILPOINTS");
+    if (spec == NULL || spec[0] == '\0') {
+        return SLUICE_EXIT_OK;
+    }
+    if (sluice_failpoints_arm(spec, &err) < 0) {
+        return sluice_cli_error_report(cli, "SLUICE_FAILPOINTS", &err);
+    }
+    sluice_cli_warn(cli, "failpoints are armed: %s", spec);
+    return SLUICE_EXIT_OK;
+}
+
 static int run_command(struct sluice_cli *cli)
 {
     const struct sluice_cli_command *command = cli->args.command;
@@ -241,6 +258,10 @@ static int run_command(struct sluice_cli *cli)
         sluice_cli_error(cli, SLUICE_E_INVALID, "no command given",
                          "'sluice help' lists the commands");
         return SLUICE_EXIT_CONFIG;
+    }
+    code = arm_failpoints(cli);
+    if (code != SLUICE_EXIT_OK) {
+        return code;
     }
     if (sluice_cancel_init(&cli->cancel, &err) < 0) {
         return sluice_cli_error_report(cli, NULL, &err);

@@ -54,7 +54,6 @@ int sluice_cli_help(struct sluice_cli *cli)
     const struct sluice_cli_command *command = NULL;
     size_t used = 0;
     int code = SLUICE_EXIT_OK;
-    cli->json = 0;
     if (sluice_cli_args_has(&cli->args, SLUICE_OPT_MAN)) {
         sluice_cli_help_man(&text);
     }
@@ -73,6 +72,7 @@ int sluice_cli_help(struct sluice_cli *cli)
             code = SLUICE_EXIT_CONFIG;
         }
     }
+    cli->json = cli->json && code != SLUICE_EXIT_OK;
     sluice_cli_out_always(cli, &text);
     sluice_str_free(&text);
     return code;
@@ -82,8 +82,8 @@ int sluice_cli_completion(struct sluice_cli *cli)
 {
     struct sluice_str text = SLUICE_STR_INIT;
     int code = SLUICE_EXIT_OK;
-    cli->json = 0;
     if (sluice_cli_help_completion(cli->args.words.items[0], &text)) {
+        cli->json = 0;
         sluice_cli_out_always(cli, &text);
     }
     else {
