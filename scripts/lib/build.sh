@@ -23,3 +23,15 @@ build_preset() {
     step "building $preset"
     (cd "$SLUICE_ROOT" && cmake --build "$dir" --parallel "$(jobs_count)" "${targets[@]}" -- --quiet)
 }
+
+# build_engine PRESET: the program, the plugins and the SDK library, without the tests.
+build_engine() {
+    local dir="$SLUICE_ROOT/build/$1"
+    local -a targets
+    [ -f "$dir/build.ninja" ] || build_preset "$1" bin/sluice || return 1
+    # Configures again where the list of files changed, so that the list of targets is the true one.
+    quietly ninja -C "$dir" --quiet build.ninja || return 1
+    mapfile -t targets < <(ninja -C "$dir" -t targets all |
+        sed -nE 's/^(bin\/sluice[^:]*|lib\/sluice\/plugins\/[^:]*\.so|[^:]*libsluice_[a-z]*\.a):.*/\1/p')
+    build_preset "$1" "${targets[@]}"
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -58,6 +59,9 @@ def main(arguments: list[str]) -> int:
                else "jsonl.zst,csv.zst,csv.gz,csv,jsonl,null")).split(",")
     only = [name.strip() for name in options.only.split(",") if name.strip()]
     start = time.monotonic()
+    load = os.getloadavg()[0]
+    if load > 0.7:
+        print(f"warning: the machine is busy (load {load:.1f}): wall times mean little, CPU times more\n")
     server = pg.PgServer.create(SETTINGS)
     scratch = Path(tempfile.mkdtemp(prefix="sluice-bench-", dir=scratch_parent()))
     try:
