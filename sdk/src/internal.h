@@ -9,6 +9,7 @@
 #include "sluice/abi.h"
 #include "sluice/error.h"
 #include "sluice/schema.h"
+#include "sluice/text.h"
 #include "sluice/view.h"
 
 /* Deepest nesting of columns; recursion on schemas stops there. */
@@ -18,9 +19,6 @@
 
 /* The largest length <= max at which `text` can be cut without breaking a UTF-8 character. */
 uint64_t sluice_utf8_cut(const char *text, uint64_t size, uint64_t max);
-
-/* Index of the first byte that is not part of valid UTF-8, or `size` when all is valid. */
-uint64_t sluice_utf8_check(const uint8_t *p, uint64_t size);
 
 /* Bits set in [from, from + count) of a bitmap. */
 int64_t sluice_bits_count(const uint8_t *bits, int64_t from, int64_t count);

@@ -30,6 +30,10 @@ sluice_status sluice_view_text(const struct sluice_view *view, int64_t i, char *
                                struct sluice_bytes *out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 
+/* Index of the first byte that is not part of valid UTF-8, or `size` when all is valid. The text of
+ * a utf8 column must be valid: check what comes from outside. */
+uint64_t sluice_utf8_check(const uint8_t *p, uint64_t size);
+
 #ifdef __cplusplus
 }
 #endif
