@@ -76,6 +76,9 @@ static sluice_status whole_check(struct sluice_state *state, struct sluice_error
 {
     struct sluice_str found = SLUICE_STR_INIT;
     sluice_status status = pragma_read(state, "PRAGMA quick_check(1)", NULL, &found, err);
+    for (size_t i = 0; i < found.size; i++) {
+        found.data[i] = found.data[i] == '\n' ? ' ' : found.data[i];
+    }
     if (status == SLUICE_OK && found.failed) {
         status = sluice_error_set(err, SLUICE_E_NOMEM, 0, "state %s: out of memory", state->path);
     }
