@@ -33,14 +33,15 @@ def heading(text: str) -> None:
 
 
 def table(header: list[str], rows: list[list[str]]) -> None:
-    """Text to the left, numbers to the right."""
+    """Columns of numbers to the right, others to the left."""
     widths = [max(len(row[at]) for row in [header, *rows]) for at in range(len(header))]
+    numeric = [all(row[at].replace(",", "").isdigit() for row in rows) for at in range(len(header))]
 
     def line(row: list[str]) -> str:
-        cells = []
-        for cell, width in zip(row, widths):
-            number = cell.replace(",", "").replace(".", "").replace(" ", "").isdigit()
-            cells.append(cell.rjust(width) if number else cell.ljust(width))
+        cells = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric)
+        ]
         return "    " + "  ".join(cells).rstrip()
 
     print(paint(line(header), "2"))
