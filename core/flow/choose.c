@@ -13,7 +13,7 @@ int sluice_flow_chooses(const struct sluice_pipeline_node *node,
         return 0;
     }
     for (size_t i = 0; i < options->table_count; i++) {
-        if (sluice_pattern_match(options->tables[i], desc->name)) {
+        if (sluice_config_pattern_match(options->tables[i], desc->name)) {
             return 1;
         }
     }
