@@ -342,41 +342,39 @@ json_t *sluice_cli_describe_json(const struct sluice_component *component)
 
 #define DEPTH_MOST 12
 
-static const json_t *follow(const json_t *root, const json_t *schema)
+/* The name of a "type", the first of several: those behind it are other ways to write the same. */
+static const char *first_type(const json_t *schema)
 {
-    const char *reference = json_string_value(json_object_get(schema, "$ref"));
-    if (reference == NULL || strncmp(reference, "#/$defs/", 8) != 0) {
-        return schema;
-    }
-    return json_object_get(json_object_get(root, "$defs"), reference + 8);
+    const json_t *type = json_object_get(schema, "type");
+    const char *name = json_string_value(json_is_array(type) ? json_array_get(type, 0) : type);
+    /* Only `config` has none: it is its plugin's. */
+    return name != NULL ? name : "object";
 }
 
-/* Through "anyOf": the alternative that is neither a variable nor null. */
-static const json_t *essence(const json_t *schema)
+/* What a value is called in the tables of plugins: durations and sizes are strings with a pattern. */
+static const char *value_name(const json_t *schema)
 {
-    const json_t *any = json_object_get(schema, "anyOf");
-    for (size_t i = 0; i < json_array_size(any); i++) {
-        const json_t *item = json_array_get(any, i);
-        const char *type = json_string_value(json_object_get(item, "type"));
-        const char *reference = json_string_value(json_object_get(item, "$ref"));
-        if ((type != NULL && strcmp(type, "null") == 0) ||
-            (reference != NULL && strcmp(reference, "#/$defs/variable") == 0)) {
-            continue;
+    static const char *const names[][2] = {
+        {"array", "list"}, {"object", "map"}, {"integer", "integer"}, {"boolean", "boolean"}};
+    const char *type = first_type(schema);
+    const char *pattern = json_string_value(json_object_get(schema, "pattern"));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(type, names[i][0]) == 0) {
+            return names[i][1];
         }
-        return item;
     }
-    return schema;
+    if (pattern != NULL && strstr(pattern, "(us|ms|s|m|h|d)") != NULL) {
+        return "duration";
+    }
+    return pattern != NULL && strstr(pattern, "[KkMmGgTt]") != NULL ? "size" : type;
 }
 
 static void schema_type(const json_t *schema, struct sluice_str *out)
 {
-    const char *reference = json_string_value(json_object_get(schema, "$ref"));
     const json_t *choices = json_object_get(schema, "enum");
-    const char *type = json_string_value(json_object_get(schema, "type"));
-    if (reference != NULL) {
-        const char *slash = strrchr(reference, '/');
-        sluice_str_append(out, slash != NULL ? slash + 1 : reference);
-        return;
+    const char *type = value_name(schema);
+    if (choices == NULL) {
+        choices = json_object_get(json_array_get(json_object_get(schema, "anyOf"), 0), "enum");
     }
     int first = 1;
     for (size_t i = 0; i < json_array_size(choices); i++) {
@@ -390,8 +388,8 @@ static void schema_type(const json_t *schema, struct sluice_str *out)
     if (choices == NULL) {
         const json_t *least = json_object_get(schema, "minimum");
         const json_t *most = json_object_get(schema, "maximum");
-        sluice_str_append(out, type != NULL ? type : "any");
-        if (least != NULL && most != NULL) {
+        sluice_str_append(out, type);
+        if (strcmp(type, "integer") == 0 && least != NULL && most != NULL) {
             sluice_str_printf(out, ", %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
                               json_integer_value(least), json_integer_value(most));
         }
@@ -409,62 +407,80 @@ static int is_in(const json_t *list, const char *text)
     return 0;
 }
 
-static void pipeline_row(const char *path, const json_t *schema, const json_t *shape, int required,
+/* A value as one would write it in YAML. */
+static void value_text(const json_t *value, struct sluice_str *out)
+{
+    struct sluice_str text = SLUICE_STR_INIT;
+    if (json_is_string(value)) {
+        sluice_str_append(&text, json_string_value(value));
+    }
+    else {
+        sluice_cli_json_dump(value, JSON_ENCODE_ANY, &text);
+    }
+    code(out, sluice_str_text(&text));
+    sluice_str_free(&text);
+}
+
+/* `parent` is NULL where the key is needed in every file. */
+static void pipeline_row(const char *path, const json_t *schema, int required, const char *parent,
                          struct sluice_str *out)
 {
     const char *help = json_string_value(json_object_get(schema, "description"));
     const json_t *standard = json_object_get(schema, "default");
+    const json_t *example = json_array_get(json_object_get(schema, "examples"), 0);
     sluice_str_append(out, "| ");
     code(out, path);
     sluice_str_append(out, " | ");
-    schema_type(shape, out);
+    schema_type(schema, out);
     sluice_str_append(out, " | ");
     if (standard != NULL) {
-        struct sluice_str text = SLUICE_STR_INIT;
-        if (json_is_string(standard)) {
-            sluice_str_append(&text, json_string_value(standard));
-        }
-        else {
-            sluice_cli_json_dump(standard, JSON_ENCODE_ANY, &text);
-        }
-        code(out, sluice_str_text(&text));
-        sluice_str_free(&text);
+        value_text(standard, out);
+    }
+    else if (required && parent != NULL) {
+        sluice_str_append(out, "required with ");
+        code(out, parent);
     }
     else if (required) {
         sluice_str_append(out, "**required**");
     }
     sluice_str_append(out, " | ");
     cell(out, help != NULL ? help : "");
+    if (example != NULL) {
+        sluice_str_append(out, " Example: ");
+        value_text(example, out);
+    }
     sluice_str_append(out, " |\n");
 }
 
-static void pipeline_keys(const json_t *root, const json_t *object, const char *prefix, int depth,
+static void pipeline_keys(const json_t *object, const char *prefix, int depth,
                           struct sluice_str *out)
 {
     json_t *properties = json_object_get(object, "properties");
     const json_t *required = json_object_get(object, "required");
+    struct sluice_str parent = SLUICE_STR_INIT;
     const char *key = NULL;
     json_t *value = NULL;
+    sluice_str_append_n(&parent, prefix, strlen(prefix) - (prefix[0] != '\0'));
     json_object_foreach(properties, key, value)
     {
         struct sluice_str path = SLUICE_STR_INIT;
-        const json_t *shape = essence(value);
-        const json_t *inside = follow(root, shape);
-        const json_t *items = json_object_get(inside, "items");
+        const json_t *items = json_object_get(value, "items");
         sluice_str_printf(&path, "%s%s", prefix, key);
-        if (depth < DEPTH_MOST && json_object_get(inside, "properties") != NULL) {
+        if (depth < DEPTH_MOST && json_object_get(value, "properties") != NULL) {
             sluice_str_append_char(&path, '.');
-            pipeline_keys(root, inside, sluice_str_text(&path), depth + 1, out);
+            pipeline_keys(value, sluice_str_text(&path), depth + 1, out);
         }
         else if (depth < DEPTH_MOST && json_object_get(items, "properties") != NULL) {
             sluice_str_append(&path, "[].");
-            pipeline_keys(root, items, sluice_str_text(&path), depth + 1, out);
+            pipeline_keys(items, sluice_str_text(&path), depth + 1, out);
         }
         else {
-            pipeline_row(sluice_str_text(&path), value, shape, is_in(required, key), out);
+            pipeline_row(sluice_str_text(&path), value, is_in(required, key),
+                         depth > 0 ? sluice_str_text(&parent) : NULL, out);
         }
         sluice_str_free(&path);
     }
+    sluice_str_free(&parent);
 }
 
 void sluice_cli_describe_pipeline(const json_t *schema, struct sluice_str *out)
@@ -473,7 +489,7 @@ void sluice_cli_describe_pipeline(const json_t *schema, struct sluice_str *out)
     static const char head[] = "| key | value | default | |\n|---|---|---|---|\n";
     sluice_str_append(out, "## The pipeline file\n\n");
     sluice_str_append(out, head);
-    pipeline_keys(schema, schema, "", 0, out);
+    pipeline_keys(schema, "", 0, out);
     sluice_str_append_char(out, '\n');
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const json_t *node = json_object_get(json_object_get(schema, "$defs"), kinds[i]);
@@ -488,7 +504,7 @@ void sluice_cli_describe_pipeline(const json_t *schema, struct sluice_str *out)
         sluice_str_free(&path);
         sluice_str_printf(out, "### Each %s\n\n", kinds[i]);
         sluice_str_append(out, head);
-        pipeline_keys(schema, node, prefix, 0, out);
+        pipeline_keys(node, prefix, 0, out);
         sluice_str_append_char(out, '\n');
     }
 }

@@ -155,7 +155,7 @@ def test_log_lines_do_not_tear_the_block(engine):
 
 @pytest.mark.parametrize("columns, rows", [(40, 24), (70, 6), (200, 50), (20, 3)])
 def test_any_window(engine, columns, rows):
-    path = engine.write(slow(tables=8))
+    path = engine.write(slow(tables=60))
     terminal = Terminal(engine, "run", str(path), "-j", "4", columns=columns, rows=rows)
     terminal.until("loading", 60)
     for _ in range(8):
@@ -225,7 +225,7 @@ def test_reset_asks(engine):
 
 
 def test_wide_rows_are_shown_as_records(engine):
-    path = engine.write(generate(tables=1, columns=["utf8:60", "utf8:60", "utf8:60"]))
+    path = engine.write(generate(tables=1, columns=["utf8:60"] * 8))
     terminal = Terminal(engine, "preview", str(path), "--limit", "2", columns=80)
     assert terminal.finish() == 0
     text = terminal.screen.text()
