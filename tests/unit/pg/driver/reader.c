@@ -12,6 +12,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,8 @@ static uint32_t shard_count;
 static uint32_t shard_next;
 static uint64_t total_rows;
 static uint64_t total_batches;
-static uint64_t first_us;
-static int failed;
+static _Atomic uint64_t first_us;
+static atomic_int failed;
 static int print_rows;
 static const struct sluice_stream_desc *descs[MAX_STREAMS];
 static uint32_t desc_count;
