@@ -209,11 +209,19 @@ static void describe(const struct sluice_s3_client *client, struct sluice_s3_cal
 {
     const struct sluice_s3_reply *reply = &call->reply;
     const struct op_facts *fact = &facts[call->op];
+    struct sluice_s3_buf host = {0};
     char where[400];
     char status[96] = "";
+    char server[320] = "";
     char hint[400] = "";
     sluice_s3_client_where(client, call->key, where, sizeof where);
-    if (reply->curl == CURLE_OK) {
+    if (reply->curl != CURLE_OK) {
+        sluice_s3_target_host(&client->config.target, call->region, &host);
+        (void)snprintf(server, sizeof server, " at %s://%.300s",
+                       client->config.target.https ? "https" : "http", sluice_s3_buf_text(&host));
+        sluice_s3_buf_free(&host);
+    }
+    else {
         (void)snprintf(status, sizeof status, "HTTP %ld%s%s%s", reply->http_status,
                        call->code[0] != '\0' ? " " : "", call->code, text[0] != '\0' ? ": " : "");
     }
@@ -235,7 +243,7 @@ static void describe(const struct sluice_s3_client *client, struct sluice_s3_cal
     const bool retryable = verdict->action == SLUICE_S3_ACT_RETRY;
     call->status = sluice_error_set(
         &call->err, verdict->status, retryable ? (uint32_t)SLUICE_ERROR_RETRYABLE : 0,
-        "%s: cannot %s: %s%.300s%s%s%s%s%s%s", where, fact->name, status, text, tries,
+        "%s: cannot %s%s: %s%.300s%s%s%s%s%s%s", where, fact->name, server, status, text, tries,
         reply->request_id[0] != '\0' ? " [request " : "", reply->request_id,
         reply->request_id[0] != '\0' ? "]" : "", hint[0] != '\0' ? "; " : "", hint);
     call->err.native_code =

@@ -9,6 +9,9 @@
 #include "s3/xml.h"
 #include "sluice/log.h"
 
+/* At first contact a wrong address is likelier than an outage: say so within a second or two. */
+#define PROBE_ATTEMPTS 4
+
 /* ---------------------------------------------------------------- making one ----------------- */
 
 /* Header values must be one line of visible characters. */
@@ -511,6 +514,9 @@ sluice_status sluice_s3_store_probe(struct sluice_lake_store *store, struct slui
     call.body_max = SLUICE_S3_ANSWER_BYTES_MAX;
     call.want_root = "ListBucketResult";
     sluice_s3_call_query(&call, "list-type", "2");
+    if (store->options.retry_attempts > PROBE_ATTEMPTS) {
+        call.attempts_max = PROBE_ATTEMPTS;
+    }
     sluice_s3_call_query(&call, "max-keys", "1");
     sluice_s3_call_query(&call, "encoding-type", "url");
     sluice_s3_call_query(&call, "prefix", store->prefix);
