@@ -16,8 +16,8 @@ static const struct sluice_option o_columns = {
     "Columns to mask: names or globs, perhaps behind a table glob (schema.table.column). A pattern "
     "that matches nothing is warned of.",
     "[\"public.emp_*.ssn\", email]"};
-static const char *const with_choices[] = {"sha256",   "redact",    "null",
-                                           "truncate", "keep_last", NULL};
+static const char *const with_choices[] = {"sha256",    "redact", "nullify", "truncate",
+                                           "keep_last", "null",   NULL};
 static const struct sluice_option o_with = {
     (uint32_t)sizeof(struct sluice_option),
     SLUICE_OPTION_ENUM,
@@ -29,7 +29,8 @@ static const struct sluice_option o_with = {
     0,
     with_choices,
     "sha256: the hash of the salt and the value's text, the same for equal values; redact: the "
-    "replacement; null: NULL; truncate: the first `length` characters; keep_last: the replacement "
+    "replacement; nullify: NULL (also written \"null\", in quotes); truncate: the first `length` "
+    "characters; keep_last: the replacement "
     "and the last `length` characters (shorter values are replaced whole). NULL stays NULL.",
     "sha256"};
 static const struct sluice_option o_salt = SLUICE_OPT(
@@ -54,11 +55,12 @@ static const struct sluice_component component = {
     .caps = SLUICE_TRANSFORM_STATELESS | SLUICE_TRANSFORM_ROW_PRESERVING | SLUICE_TRANSFORM_CHANGES,
     .name = "mask",
     .summary = "Hides the values of columns",
-    .help = "Masks whole columns in loads and in changes, old values included. A key column can "
-            "only be hashed, since its values must stay distinct. redact turns any column into "
-            "text; null keeps the type and makes the column nullable. sha256 is SHA-256 over the "
-            "salt's bytes followed by the value's canonical text, which for text is the text "
-            "itself and for numbers their digits.",
+    .help =
+        "Masks whole columns in loads and in changes, old values included. A key column can "
+        "only be hashed, since its values must stay distinct. redact turns any column into "
+        "text; nullify keeps the type and makes the column nullable. sha256 is SHA-256 over the "
+        "salt's bytes followed by the value's canonical text, which for text is the text "
+        "itself and for numbers their digits.",
     .options = options,
     .transform = &mask_api,
 };

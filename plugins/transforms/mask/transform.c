@@ -96,6 +96,9 @@ static sluice_status mask_create(const struct sluice_host *host, struct sluice_t
     }
     xf->host = host;
     sluice_status st = sluice_options_bind(host, bindings, &xf->options, err);
+    if (xf->options.with == MASK_NULL_QUOTED) {
+        xf->options.with = MASK_NULL;
+    }
     if (st >= 0) {
         st = parse_patterns(xf, err);
     }
@@ -137,7 +140,7 @@ static int is_key(const struct sluice_stream_desc *desc, int64_t column)
     return 0;
 }
 
-static const char *const with_names[] = {"sha256", "redact", "null", "truncate", "keep_last"};
+static const char *const with_names[] = {"sha256", "redact", "nullify", "truncate", "keep_last"};
 
 static sluice_status check_column(const struct mask_options *options,
                                   const struct sluice_stream_desc *in, int64_t i,
@@ -152,7 +155,7 @@ static sluice_status check_column(const struct mask_options *options,
         return sluice_error_set(
             err, SLUICE_E_INVALID, 0,
             "stream %s: column %s is %s, but `with: %s` works on text only; use "
-            "sha256, redact or null",
+            "sha256, redact or nullify",
             in->name, name, text, with);
     }
     if (options->with == MASK_SHA256 &&
@@ -160,7 +163,7 @@ static sluice_status check_column(const struct mask_options *options,
         return sluice_error_set(
             err, SLUICE_E_INVALID, 0,
             "stream %s: column %s is a %s, which `with: sha256` cannot hash; use "
-            "redact or null",
+            "redact or nullify",
             in->name, name, text);
     }
     if (is_key(in, i) && options->with != MASK_SHA256) {

@@ -210,6 +210,8 @@ static void text_is_cut_by_characters(void **state)
     mask_words(redact, words, redacted, WORDS);
     const struct sluice_pair null[] = {{"columns", "word"}, {"with", "null"}, {NULL, NULL}};
     mask_words(null, words, NULL, WORDS);
+    const struct sluice_pair nullify[] = {{"columns", "word"}, {"with", "nullify"}, {NULL, NULL}};
+    mask_words(nullify, words, NULL, WORDS);
 }
 
 static void wrong_uses_are_refused(void **state)
