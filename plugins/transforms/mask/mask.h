@@ -7,7 +7,14 @@
 #include "sluice/remap.h"
 
 /* Option `with`, by index. */
-enum { MASK_SHA256 = 0, MASK_REDACT = 1, MASK_NULL = 2, MASK_TRUNCATE = 3, MASK_KEEP_LAST = 4 };
+enum {
+    MASK_SHA256 = 0,
+    MASK_REDACT = 1,
+    MASK_NULL = 2,
+    MASK_TRUNCATE = 3,
+    MASK_KEEP_LAST = 4,
+    MASK_NULL_QUOTED = 5 /* "null": a bare null is nothing in YAML; becomes MASK_NULL */
+};
 
 /* Option `encoding`, by index. */
 enum { MASK_HEX = 0, MASK_BINARY = 1 };
