@@ -2,6 +2,7 @@
 #include "test_base.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,26 +70,26 @@ static void refuses_what_it_cannot_read(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "a",
-        "=error",
-        "a=",
-        "a=explode",
-        "a=sleep:",
-        "a=error@",
-        "a=error@0",
-        "a=error@x",
-        "a=errorx",
-        "a=crash@3-",
-        "a=error b=error",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa="
-        "error"};
+        "a",         "=error",    "a=",       "a=explode",  "a=sleep:",        "a=error@",
+        "a=error@0", "a=error@x", "a=errorx", "a=crash@3-", "a=error b=error",
+    };
+    char longer[100] = "";
+    struct sluice_error err = SLUICE_ERROR_INIT;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        struct sluice_error err = SLUICE_ERROR_INIT;
         if (sluice_failpoints_arm(wrong[i], &err) != SLUICE_E_INVALID) {
             fail_msg("%s", wrong[i]);
         }
         assert_int_equal(sluice_failpoint("a"), 0);
     }
+    memset(longer, 'a', 70);
+    memcpy(longer + 70, "=error", 7);
+    assert_int_equal(sluice_failpoints_arm(longer, &err), SLUICE_E_INVALID);
+    char many[33 * 8 + 1];
+    for (size_t i = 0; i < 33; i++) {
+        memcpy(many + i * 8, "a=error,", 9);
+    }
+    assert_int_equal(sluice_failpoints_arm(many, &err), SLUICE_E_LIMIT);
+    assert_int_equal(sluice_failpoint("a"), 0);
 }
 
 int run_failpoint_tests(void)

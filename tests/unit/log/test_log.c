@@ -18,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "log/log.h"
+#include "log/log_internal.h"
 
 static struct sluice_str lines;
 static size_t line_count;
@@ -186,6 +187,34 @@ static void repeats_are_counted(void **state)
     assert_int_equal(line_count, 54);
 }
 
+/* Time is given to the table, so no test waits for it. */
+static void repeats_end_with_the_window(void **state)
+{
+    (void)state;
+    const int64_t second = 1000000;
+    struct log_repeat due;
+    uint64_t held = 0;
+    sluice_log_lock();
+    sluice_repeat_clear();
+    assert_int_equal(sluice_repeat_pass(SLUICE_LOG_WARN, "s", "m", 1, 0, &held), 1);
+    assert_int_equal(sluice_repeat_pass(SLUICE_LOG_WARN, "s", "m", 1, second, &held), 0);
+    assert_int_equal(sluice_repeat_pass(SLUICE_LOG_ERROR, "s", "m", 1, second, &held), 1);
+    assert_int_equal(sluice_repeat_pass(SLUICE_LOG_WARN, "t", "m", 1, second, &held), 1);
+    assert_int_equal(sluice_repeat_pass(SLUICE_LOG_WARN, "s", "m", 1, 9 * second, &held), 0);
+    assert_int_equal(sluice_repeat_due(9 * second, 0, &due), 0);
+    /* The line itself comes again ... */
+    assert_int_equal(sluice_repeat_pass(SLUICE_LOG_WARN, "s", "m", 1, 11 * second, &held), 1);
+    assert_int_equal(held, 2);
+    assert_int_equal(sluice_repeat_pass(SLUICE_LOG_WARN, "s", "m", 1, 12 * second, &held), 0);
+    /* ... or another line brings it out. */
+    assert_int_equal(sluice_repeat_due(30 * second, 0, &due), 1);
+    assert_int_equal(due.count, 1);
+    assert_string_equal(due.message, "m");
+    assert_int_equal(sluice_repeat_due(30 * second, 1, &due), 0);
+    sluice_repeat_clear();
+    sluice_log_unlock();
+}
+
 /* More distinct warnings than the table has slots. */
 static void many_warnings_pass(void **state)
 {
@@ -291,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(overlapping_secrets_leave_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cut_secrets_do_not_show, set_up, tear_down),
         cmocka_unit_test_setup_teardown(repeats_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(repeats_end_with_the_window, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_warnings_pass, set_up, tear_down),
         cmocka_unit_test_setup_teardown(works_without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lines_stay_whole, set_up, tear_down),

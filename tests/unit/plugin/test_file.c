@@ -221,6 +221,13 @@ static void foreign_hands_are_refused(void **state)
     (void)module_copy(folder, "second", "bad.so");
     if (geteuid() == 0) {
         path = module_copy(folder, "second", "bad.so");
+        /* The owner's private group may write: systems with umask 002 make such files. */
+        assert_int_equal(chown(path, 0, 0), 0);
+        assert_int_equal(chmod(path, 0664), 0);
+        struct sluice_registry *registry = load(folder);
+        assert_non_null(sluice_registry_find(registry, SLUICE_SOURCE, "second"));
+        sluice_registry_destroy(registry);
+        path = module_copy(folder, "second", "bad.so");
         assert_int_equal(chown(path, 0, 65534), 0);
         assert_int_equal(chmod(path, 0664), 0);
         expect_refusal(folder, "can be changed by group 65534");
