@@ -16,7 +16,7 @@ struct sluice_transform {
     const struct sluice_host *host;
     struct mask_options options;
     struct sluice_column_pattern *patterns;
-    uint8_t *pattern_hit; /* matched a column of any stream */
+    uint8_t *pattern_hit; /* matched a column of any stream, or was warned of */
     struct mask_hash *hash;
     struct mask_stream *streams; /* newest first */
     struct sluice_batch ready;   /* for pull, if its struct_size is set */
@@ -197,8 +197,7 @@ static sluice_status put_masked(const struct mask_options *options, struct Arrow
 }
 
 /* A pattern that names this very table should find its column there. */
-static void warn_missing_column(const struct sluice_transform *xf,
-                                const struct sluice_stream_desc *in)
+static void warn_missing_column(struct sluice_transform *xf, const struct sluice_stream_desc *in)
 {
     for (uint32_t k = 0; k < xf->options.columns.count; k++) {
         const struct sluice_column_pattern *p = &xf->patterns[k];
@@ -208,6 +207,7 @@ static void warn_missing_column(const struct sluice_transform *xf,
             hit = sluice_column_pattern_column(p, in->schema->children[i]->name);
         }
         if (!hit) {
+            xf->pattern_hit[k] = 1; /* told */
             sluice_log(xf->host, SLUICE_LOG_WARN,
                        "mask pattern names a column that the table lacks pattern=\"%s\" stream=%s",
                        p->text, in->name);

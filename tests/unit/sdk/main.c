@@ -12,5 +12,6 @@ int main(void)
     failed += run_change_tests();
     failed += run_property_tests();
     failed += run_name_tests();
+    failed += run_oom_tests();
     return failed == 0 ? 0 : 1;
 }

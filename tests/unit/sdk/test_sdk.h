@@ -23,6 +23,7 @@ int run_check_tests(void);
 int run_change_tests(void);
 int run_property_tests(void);
 int run_name_tests(void); /* patterns, canonical text */
+int run_oom_tests(void);
 
 static inline uint64_t next_random(uint64_t *state)
 {
