@@ -21,7 +21,7 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
-/* A spare batch holds no more than this: one that a huge value went through is freed instead. */
+/* A spare batch has no more than this resident: one that a huge value went through is freed. */
 #define SPARE_BYTES_MAX (32 << 20)
 #define DATA_CAP_MIN 64
 #define DATA_CAP_FIRST_MAX (64 << 10)
@@ -101,11 +101,11 @@ static int store_init(struct sluice_column_store *s, struct sluice_rows_batch *b
     return s->values != NULL;
 }
 
-static int64_t store_bytes(const struct sluice_column_store *s)
+static int64_t store_touched(const struct sluice_column_store *s)
 {
-    int64_t n = s->values_cap;
+    int64_t n = s->touched;
     for (int32_t i = 0; i < s->child_count; i++) {
-        n += store_bytes(&s->children[i]);
+        n += store_touched(&s->children[i]);
     }
     return n;
 }
@@ -189,7 +189,7 @@ static void batch_unref(struct sluice_rows_batch *batch)
         return;
     }
     struct sluice_rows_pool *pool = batch->pool;
-    if (store_bytes(&batch->root) > SPARE_BYTES_MAX) {
+    if (store_touched(&batch->root) > SPARE_BYTES_MAX) {
         sluice_rows_batch_free(batch);
     }
     else {
@@ -249,6 +249,9 @@ static void detach_column(struct sluice_column_store *s, struct sluice_column *c
     if (col->validity != NULL) {
         s->validity = col->validity;
     }
+    int64_t used =
+        col->offsets != NULL ? col->values_size + col->length * 4 : col->length * col->type.width;
+    s->touched = used > s->touched ? used : s->touched;
     for (int32_t i = 0; i < col->child_count; i++) {
         detach_column(&s->children[i], &col->children[i]);
     }

@@ -22,6 +22,7 @@ struct sluice_column_store {
     int32_t *offsets;
     uint8_t *validity; /* kept over batches; made at the first NULL ever */
     int64_t rows_cap;
+    int64_t touched; /* most bytes ever written: what is resident, unlike what is reserved */
     const void *buffers[3];
     struct ArrowArray *arrays; /* of the children, as exported */
     struct ArrowArray **array_pointers;
