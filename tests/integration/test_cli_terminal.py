@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -83,6 +84,8 @@ class Terminal:
     def __init__(self, engine, *args: str, columns: int = 110, rows: int = 24, env: dict | None = None):
         self.screen = Screen(columns, rows)
         self.raw = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self.pending = ""
         self.frames: list[str] = []
         environment = {**engine.env, "TERM": "xterm-256color", **(env or {})}
         self.pid, self.fd = pty.fork()
@@ -101,10 +104,13 @@ class Terminal:
             return False
         if not data:
             return False
-        text = data.decode(errors="surrogateescape")
+        text = self.decoder.decode(data)
         self.raw += text
-        # The kernel's own echo of Ctrl-C is no output of the program.
-        self.screen.feed(text.replace("^C", ""))
+        # A read may end within a sequence. The kernel's own echo of Ctrl-C is no output of the program.
+        text = self.pending + text
+        whole = re.sub(r"\x1b(\[[0-9;?]*)?\Z", "", text)
+        self.pending = text[len(whole) :]
+        self.screen.feed(whole.replace("^C", ""))
         self.frames.append(self.screen.text())
         return True
 
