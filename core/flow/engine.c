@@ -240,27 +240,20 @@ static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *
     return sluice_control_open(engine, err);
 }
 
-static void finish_state(struct sluice_engine *engine, int whole, const char *outcome,
-                         const char *message)
+static sluice_status finish_state(struct sluice_engine *engine, int whole, const char *outcome,
+                                  const char *message, struct sluice_error *err)
 {
     if (engine->state == NULL || engine->run_id == 0) {
-        return;
+        return SLUICE_OK;
     }
-    struct sluice_error err = SLUICE_ERROR_INIT;
     int64_t now = sluice_now_us(SLUICE_CLOCK_WALL);
     struct sluice_progress progress = {0};
     sluice_engine_progress(engine, &progress, NULL, NULL);
-    sluice_status status = SLUICE_OK;
     if (whole) {
-        status = sluice_state_load_finish(engine->state, engine->load.load_id, now, &err);
+        SLUICE_TRY(sluice_state_load_finish(engine->state, engine->load.load_id, now, err));
     }
-    if (status >= 0) {
-        status = sluice_state_run_finish(engine->state, engine->run_id, now, outcome, message,
-                                         (int64_t)progress.rows, &err);
-    }
-    if (status < 0) {
-        sluice_log_line(SLUICE_LOG_WARN, "flow", "the state was not written: %s", err.message);
-    }
+    return sluice_state_run_finish(engine->state, engine->run_id, now, outcome, message,
+                                   (int64_t)progress.rows, err);
 }
 
 sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_error *err)
@@ -284,11 +277,13 @@ sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_erro
         status = SLUICE_OK; /* what was cut short by the stop is no error */
     }
     int stopped = atomic_load(&engine->drained);
-    if (status < 0) {
-        finish_state(engine, 0, "failed", err->message);
-    }
-    else {
-        finish_state(engine, !stopped, stopped ? "stopped" : "ok", NULL);
+    struct sluice_error state_err = SLUICE_ERROR_INIT;
+    sluice_status kept =
+        status < 0 ? finish_state(engine, 0, "failed", err->message, &state_err)
+                   : finish_state(engine, !stopped, stopped ? "stopped" : "ok", NULL, &state_err);
+    if (kept < 0 && status >= 0) { /* the next run would go on with a load that is done */
+        *err = state_err;
+        status = sluice_error_wrap(err, "the data is whole, but the state was not written");
     }
     atomic_store(&engine->phase, "done");
     return status < 0 ? status : SLUICE_OK;

@@ -62,12 +62,10 @@ struct sluice_flow_stream {
     _Atomic int64_t finished_us;
     _Atomic uint32_t retries;
     _Atomic int64_t rows_estimate;
-    double weight_total; /* estimated work of all shards; set before workers see them */
-    _Atomic uint64_t weight_done_milli; /* finished shards, in 1/1000 of weight units */
-    _Atomic(char *) message;            /* why it failed; set once */
-    int selected;                       /* by the attempt that is being opened */
-    int opened;                         /* by that attempt: the source delivers it */
-    uint32_t discovered;                /* generation that last saw it */
+    _Atomic(char *) message; /* why it failed; set once */
+    int selected;            /* by the attempt that is being opened */
+    int opened;              /* by that attempt: the source delivers it */
+    uint32_t discovered;     /* generation that last saw it */
 };
 
 /* ---- a shard to be read ---- */
@@ -153,7 +151,6 @@ struct sluice_engine {
     _Atomic(const char *) phase;
     _Atomic uint32_t retries;
     int64_t started_us;
-    char load_name[40];
 };
 
 /* engine.c */
