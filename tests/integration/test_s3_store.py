@@ -381,6 +381,7 @@ class Services(http.server.BaseHTTPRequestHandler):
 
     seen: list[tuple[str, str, dict[str, str], str]] = []
     lifetime = 3600
+    failures = 0  # so many requests are answered 503 first
 
     def log_message(self, *_args) -> None:
         pass
@@ -400,17 +401,23 @@ class Services(http.server.BaseHTTPRequestHandler):
             "Expiration": until,
         }
 
-    def _note(self) -> None:
+    def _note(self) -> bool:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.seen.append((self.command, self.path, headers, body))
+        if Services.failures > 0:
+            Services.failures -= 1
+            self._answer(503, "busy")
+            return False
+        return True
 
     def do_PUT(self) -> None:
-        self._note()
-        self._answer(200, "imds-session")
+        if self._note():
+            self._answer(200, "imds-session")
 
     def do_GET(self) -> None:
-        self._note()
+        if not self._note():
+            return
         headers = self.seen[-1][2]
         if self.path == "/container":
             good = headers.get("authorization") == "pod-token"
@@ -423,14 +430,15 @@ class Services(http.server.BaseHTTPRequestHandler):
             self._answer(200, json.dumps(self._creds()))
 
     def do_POST(self) -> None:
-        self._note()
+        if not self._note():
+            return
         inner = "".join(f"<{k}>{v}</{k}>" for k, v in self._creds().items())
         self._answer(200, f"<R><Credentials>{inner}</Credentials></R>")
 
 
 @pytest.fixture
 def services() -> Iterator[Any]:
-    Services.seen, Services.lifetime = [], 3600
+    Services.seen, Services.lifetime, Services.failures = [], 3600, 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Services)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -483,6 +491,34 @@ def test_credentials_from_services(bucket, workdir, services, kind):
     driver.ask("open").expect()
     driver.ask("get k 10").expect()
     assert len(Services.seen) == 2 * asked
+    driver.close()
+
+
+def test_credentials_service_that_fails_for_a_while(bucket, workdir, services):
+    base = f"http://127.0.0.1:{services.server_port}"
+    (workdir / "token").write_text("pod-token")
+    env = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": base + "/container",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(workdir / "token"),
+    }
+    named = options(bucket)
+    named.pop("access_key_id")
+    named.pop("secret_access_key")
+    driver = Driver(named, workdir / "d.log", env)
+    driver.ask("create").expect()
+    Services.failures, Services.lifetime = 2, 200
+    driver.ask("open").expect()
+    assert len(Services.seen) == 3
+    Services.failures = 1000  # the credentials at hand hold for minutes: used on, asked rarely
+    driver.ask("put k new x").expect()
+    driver.ask("get k 10").expect()
+    driver.ask("get k 10").expect()
+    assert len(Services.seen) == 4
+    driver.close()
+    driver = Driver({**named, "retry_attempts": 3}, workdir / "d2.log", env)
+    driver.ask("create").expect()
+    answer = driver.ask("open").expect("UNAVAILABLE")
+    assert answer.flags == ERROR_RETRYABLE and "container credentials" in answer.message
     driver.close()
 
 

@@ -265,18 +265,12 @@ static void note_retry(struct sluice_s3_client *client, const struct sluice_s3_c
     }
 }
 
-/* False: no more tries. */
-static bool retry_later(struct sluice_s3_client *client, struct sluice_s3_call *call,
-                        const struct sluice_s3_verdict *verdict)
+bool sluice_s3_attempt_again(struct sluice_s3_client *client, struct sluice_s3_call *call)
 {
     const int64_t now = sluice_s3_client_now(client);
     int64_t wait_us = sluice_backoff_next(&call->backoff);
     if (call->give_up_us == 0) {
         call->give_up_us = now + client->config.retry_timeout_us;
-    }
-    if (verdict->slow_down != 0 && client->parts_limit > 1) {
-        client->parts_limit = (client->parts_limit + 1) / 2;
-        client->parts_good = 0;
     }
     if (call->attempts >= call->attempts_max) {
         return false;
@@ -336,14 +330,18 @@ static bool change_clock(struct sluice_s3_client *client, struct sluice_s3_call 
 /* True: try again at once, with other credentials. */
 static bool change_creds(struct sluice_s3_client *client, struct sluice_s3_call *call)
 {
+    struct sluice_error error = SLUICE_ERROR_INIT;
     const struct sluice_s3_creds *creds = NULL;
-    const uint64_t used = call->creds_generation;
     if (call->creds_changes > 0) {
         return false;
     }
     call->creds_changes++;
-    return sluice_s3_creds_get(client->provider, client->region, true, &creds, NULL) == SLUICE_OK &&
-           creds->generation != used;
+    if (sluice_s3_creds_get(client->provider, client->region, true, &creds, &error) < 0) {
+        call->err = error; /* says more than that the old ones expired */
+        call->status = error.status;
+        return false;
+    }
+    return creds->generation != call->creds_generation;
 }
 
 bool sluice_s3_attempt_judge(struct sluice_s3_client *client, struct sluice_s3_call *call)
@@ -364,7 +362,11 @@ bool sluice_s3_attempt_judge(struct sluice_s3_client *client, struct sluice_s3_c
     call->due_us = 0;
     switch (verdict.action) {
     case SLUICE_S3_ACT_RETRY:
-        return !retry_later(client, call, &verdict);
+        if (verdict.slow_down != 0 && client->parts_limit > 1) {
+            client->parts_limit = (client->parts_limit + 1) / 2;
+            client->parts_good = 0;
+        }
+        return !sluice_s3_attempt_again(client, call);
     case SLUICE_S3_ACT_REGION:
         return !change_region(client, call);
     case SLUICE_S3_ACT_CLOCK:

@@ -205,6 +205,12 @@ static void begin(struct sluice_s3_client *client, struct sluice_s3_call *call)
     if (call->status < 0) {
         curl_slist_free_all(call->transfer.headers);
         call->transfer.headers = NULL;
+        call->attempts++;
+        if ((call->err.flags & (uint32_t)SLUICE_ERROR_RETRYABLE) != 0 &&
+            sluice_s3_attempt_again(client, call)) {
+            put_spare(client, call);
+            return;
+        }
         complete(client, call);
         return;
     }

@@ -63,5 +63,7 @@ sluice_status sluice_s3_attempt_prepare(struct sluice_s3_client *client,
 /* Judges the reply in call->reply. True: the call is done, call->status and err say how. False: it
  * is to be tried again at call->due_us. [I/O thread] */
 bool sluice_s3_attempt_judge(struct sluice_s3_client *client, struct sluice_s3_call *call);
+/* After a failure that may pass: sets call->due_us, or false when the tries are used up. [I/O thread] */
+bool sluice_s3_attempt_again(struct sluice_s3_client *client, struct sluice_s3_call *call);
 
 #endif /* SLUICE_COMMON_S3_CLIENT_INTERNAL_H */

@@ -10,12 +10,15 @@
 
 /* Fetched anew this long before they expire. */
 #define REFRESH_US ((int64_t)300 * 1000000)
+/* A service that just failed is left alone so long, while the credentials at hand still hold. */
+#define PAUSE_US ((int64_t)20 * 1000000)
 
 struct sluice_s3_provider {
     struct sluice_s3_creds_config config;
     struct sluice_s3_creds creds;
     struct sluice_s3_creds next;
     bool have;
+    int64_t pause_until_us; /* wall clock */
     uint64_t generation;
 };
 
@@ -208,7 +211,9 @@ sluice_status sluice_s3_creds_get(struct sluice_s3_provider *provider, const cha
     const struct sluice_host *host = provider->config.host;
     const int64_t now = host->now_us(host->ctx, SLUICE_CLOCK_WALL);
     const int64_t expires = provider->creds.expires_us;
-    if (provider->have && !refresh && (expires == 0 || now < expires - REFRESH_US)) {
+    const bool fresh = expires == 0 || now < expires - REFRESH_US ||
+                       (now < expires && now < provider->pause_until_us);
+    if (provider->have && !refresh && fresh) {
         *out = &provider->creds;
         return SLUICE_OK;
     }
@@ -218,6 +223,7 @@ sluice_status sluice_s3_creds_get(struct sluice_s3_provider *provider, const cha
         if (provider->have && !refresh && now < expires) {
             sluice_log(host, SLUICE_LOG_WARN, "s3 credentials not renewed yet: %s",
                        err != NULL ? err->message : "");
+            provider->pause_until_us = now + PAUSE_US;
             *out = &provider->creds;
             return SLUICE_OK;
         }
