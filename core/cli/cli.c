@@ -93,6 +93,7 @@ void sluice_cli_error(struct sluice_cli *cli, sluice_status status, const char *
         sluice_log_redact(text.data);
         (void)sluice_cli_term_write(STDERR_FILENO, text.data, text.size);
     }
+    hint = hint != NULL && hint[0] != '\0' ? hint : NULL;
     if (cli->result != NULL && json_object_get(cli->result, "error") == NULL) {
         json_t *error = json_object();
         (void)json_object_set_new(error, "status", json_string(sluice_status_name(status)));
@@ -104,16 +105,38 @@ void sluice_cli_error(struct sluice_cli *cli, sluice_status status, const char *
     sluice_str_free(&text);
 }
 
+size_t sluice_cli_error_hint(const char *message, struct sluice_str *hint)
+{
+    static const char mark[] = "(hint: ";
+    size_t size = strlen(message);
+    const char *found = NULL;
+    for (const char *p = strstr(message, mark); p != NULL; p = strstr(p + 1, mark)) {
+        found = p;
+    }
+    if (found == NULL || message[size - 1] != ')') {
+        return size;
+    }
+    const char *text = found + sizeof mark - 1;
+    sluice_str_append_n(hint, text, (size_t)(message + size - 1 - text));
+    while (found > message && found[-1] == ' ') {
+        found--;
+    }
+    return (size_t)(found - message);
+}
+
 int sluice_cli_error_report(struct sluice_cli *cli, const char *context,
                             const struct sluice_error *err)
 {
     struct sluice_str message = SLUICE_STR_INIT;
+    struct sluice_str hint = SLUICE_STR_INIT;
     const char *text = err->message[0] != '\0' ? err->message : sluice_status_name(err->status);
     if (context != NULL) {
         sluice_str_printf(&message, "%s: ", context);
     }
-    sluice_str_append(&message, text);
-    sluice_cli_error(cli, err->status, message.failed ? text : sluice_str_text(&message), NULL);
+    sluice_str_append_n(&message, text, sluice_cli_error_hint(text, &hint));
+    sluice_cli_error(cli, err->status, message.failed ? text : sluice_str_text(&message),
+                     hint.failed ? NULL : sluice_str_text(&hint));
+    sluice_str_free(&hint);
     sluice_str_free(&message);
     int code = sluice_cli_exit_code(err->status);
     return code != SLUICE_EXIT_OK ? code : SLUICE_EXIT_RUNTIME;

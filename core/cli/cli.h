@@ -60,6 +60,9 @@ void sluice_cli_error(struct sluice_cli *cli, sluice_status status, const char *
 /* The same of an error struct, with `context: ` in front when not NULL. Returns its exit code. */
 int sluice_cli_error_report(struct sluice_cli *cli, const char *context,
                             const struct sluice_error *err);
+/* Messages may end in "(hint: what to do)": appends that to hint; answers the size of what stands
+ * before it, the whole size if there is none. */
+size_t sluice_cli_error_hint(const char *message, struct sluice_str *hint);
 /* Out of memory: reports it and answers SLUICE_EXIT_RUNTIME. */
 int sluice_cli_error_nomem(struct sluice_cli *cli);
 /* The exit code that a status means. */

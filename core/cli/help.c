@@ -374,12 +374,47 @@ static void bash_completion(struct sluice_str *out)
                            "complete -o filenames -F _sluice sluice\n");
 }
 
+static void zsh_group(const char *group, struct sluice_str *out)
+{
+    sluice_str_printf(out, "        %s) compadd -- ", group);
+    command_words(group, out);
+    sluice_str_append(out, "; return ;;\n");
+}
+
 static void zsh_completion(struct sluice_str *out)
 {
     sluice_str_append(out, "#compdef sluice\n"
                            "# zsh completion for sluice; made by: sluice completion zsh\n"
-                           "autoload -U +X bashcompinit && bashcompinit\n");
-    bash_completion(out);
+                           "_sluice() {\n"
+                           "    if (( CURRENT == 2 )); then\n        compadd -- ");
+    command_words(NULL, out);
+    sluice_str_append(out, "\n        return\n    fi\n"
+                           "    if (( CURRENT == 3 )); then\n        case $words[2] in\n");
+    each_group(zsh_group, out);
+    sluice_str_append(out, "        esac\n    fi\n    case $words[CURRENT-1] in\n");
+    for (size_t i = 0; i < SLUICE_OPT_COUNT; i++) {
+        const struct sluice_cli_option *option = &sluice_cli_options[i];
+        if (option->choices != NULL) {
+            sluice_str_printf(out, "    --%s) compadd --", option->name);
+            for (size_t k = 0; option->choices[k] != NULL; k++) {
+                sluice_str_printf(out, " %s", option->choices[k]);
+            }
+            sluice_str_append(out, "; return ;;\n");
+        }
+    }
+    sluice_str_append(out, "    --plugin-dir|--state) _files -/; return ;;\n    esac\n"
+                           "    if [[ $PREFIX == -* ]]; then\n"
+                           "        case \"$words[2] $words[3]\" in\n");
+    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+        sluice_str_printf(out, "        \"%s\"%s) compadd -- ", c->name,
+                          strchr(c->name, ' ') != NULL ? "" : "\" \"*");
+        option_words(c, out);
+        sluice_str_append(out, " ;;\n");
+    }
+    sluice_str_append(out, "        esac\n        return\n    fi\n    case $words[2] in\n"
+                           "    completion) compadd -- bash zsh fish ;;\n    help) compadd -- ");
+    command_words(NULL, out);
+    sluice_str_append(out, " ;;\n    *) _files ;;\n    esac\n}\n_sluice \"$@\"\n");
 }
 
 /* A text within single quotes of fish. */

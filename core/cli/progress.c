@@ -69,11 +69,22 @@ static void append_erase(const struct sluice_cli_progress *p, struct sluice_str 
     }
 }
 
+/* In the background (Ctrl-Z, bg) the terminal is the shell's: nothing is drawn over its lines. */
+static int is_background(void)
+{
+    pid_t foreground = tcgetpgrp(STDERR_FILENO);
+    return foreground > 0 && foreground != getpgrp();
+}
+
 /* One write for each change: a block is never seen half drawn. */
 static void draw(struct sluice_cli_progress *p)
 {
     struct sluice_str frame = SLUICE_STR_INIT;
     size_t width = p->cli->err.width;
+    if (is_background()) {
+        p->lines = 0;
+        return;
+    }
     sluice_cli_term_resize(&p->cli->err);
     if (p->lines > 0 && width == p->cli->err.width) {
         sluice_str_printf(&frame, "\r\033[%zuA", p->lines);

@@ -440,6 +440,34 @@ static void summary_row(const struct sluice_run_view *view, const struct sluice_
                           skipped ? "complete before" : sluice_run_view_status(s->status));
 }
 
+/* "failed: TABLE: why", and the hint beneath. */
+static void failure_text(const struct sluice_progress_stream *s, const struct sluice_cli_term *term,
+                         struct sluice_str *out)
+{
+    const char *message = s->message != NULL ? s->message : "no reason given";
+    struct sluice_str raw = SLUICE_STR_INIT;
+    struct sluice_str hint = SLUICE_STR_INIT;
+    struct sluice_str text = SLUICE_STR_INIT;
+    sluice_str_append_n(&raw, message, sluice_cli_error_hint(message, &hint));
+    sluice_cli_text_escape(&text, s->name);
+    sluice_str_append(&text, ": ");
+    sluice_cli_text_escape_lines(&text, sluice_str_text(&raw), 4);
+    if (hint.size > 0) {
+        sluice_str_append(&text, "\n  hint: ");
+        sluice_cli_text_escape_lines(&text, sluice_str_text(&hint), 8);
+    }
+    if (!text.failed) {
+        sluice_log_redact(text.data);
+    }
+    sluice_cli_term_append(term, out, SLUICE_STYLE_BAD, "failed:");
+    sluice_str_append_char(out, ' ');
+    sluice_str_append(out, sluice_str_text(&text));
+    sluice_str_append_char(out, '\n');
+    sluice_str_free(&raw);
+    sluice_str_free(&hint);
+    sluice_str_free(&text);
+}
+
 static void summary_failures(const struct sluice_run_view *view, const struct sluice_cli_term *term,
                              struct sluice_str *out)
 {
@@ -448,18 +476,7 @@ static void summary_failures(const struct sluice_run_view *view, const struct sl
         if (s->status != SLUICE_PROGRESS_FAILED) {
             continue;
         }
-        struct sluice_str text = SLUICE_STR_INIT;
-        sluice_cli_text_escape(&text, s->name);
-        sluice_str_append(&text, ": ");
-        sluice_cli_text_escape_lines(&text, s->message != NULL ? s->message : "no reason given", 4);
-        if (!text.failed) {
-            sluice_log_redact(text.data);
-        }
-        sluice_cli_term_append(term, out, SLUICE_STYLE_BAD, "failed:");
-        sluice_str_append_char(out, ' ');
-        sluice_str_append(out, sluice_str_text(&text));
-        sluice_str_append_char(out, '\n');
-        sluice_str_free(&text);
+        failure_text(s, term, out);
     }
 }
 

@@ -1,6 +1,7 @@
 /* The command line: words, options, mistakes and what is said about them. */
 #include "test_cli.h"
 
+#include "base/alloc.h"
 #include "cli/args.h"
 
 #define WORDS_MOST 24
@@ -169,6 +170,21 @@ static void values_are_checked(void **state)
                    "--log-level: 'verbose' is none of error, warn, info, debug, trace", "");
 }
 
+static void out_of_memory_is_a_mistake(void **state)
+{
+    (void)state;
+    int failures = 0;
+    for (long n = 1; n < 40; n++) {
+        struct parsed p;
+        sluice_alloc_fail_at(n, 1);
+        parse(&p, "sluice run f --tables a,b,c --set a=b --plugin-dir d --limit 3");
+        sluice_alloc_fail_at(0, 0);
+        failures += !p.fine;
+        done(&p);
+    }
+    assert_true(failures > 3 && failures < 39);
+}
+
 static void tables_are_sound(void **state)
 {
     (void)state;
@@ -208,10 +224,11 @@ static void tables_are_sound(void **state)
 int run_args_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_stand_anywhere),  cmocka_unit_test(commands_of_two_words),
-        cmocka_unit_test(lists_are_collected),     cmocka_unit_test(two_dashes_end_options),
-        cmocka_unit_test(help_needs_nothing_else), cmocka_unit_test(mistakes_are_told),
-        cmocka_unit_test(values_are_checked),      cmocka_unit_test(tables_are_sound),
+        cmocka_unit_test(options_stand_anywhere),     cmocka_unit_test(commands_of_two_words),
+        cmocka_unit_test(lists_are_collected),        cmocka_unit_test(two_dashes_end_options),
+        cmocka_unit_test(help_needs_nothing_else),    cmocka_unit_test(mistakes_are_told),
+        cmocka_unit_test(values_are_checked),         cmocka_unit_test(tables_are_sound),
+        cmocka_unit_test(out_of_memory_is_a_mistake),
     };
     return cmocka_run_group_tests_name("cli args", tests, NULL, NULL);
 }

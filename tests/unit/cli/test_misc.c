@@ -38,6 +38,26 @@ static void exit_codes(void **state)
     }
 }
 
+static void hints_are_told_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *message;
+        size_t size;
+        const char *hint;
+    } cases[] = {{"no server (hint: start it)", 9, "start it"},
+                 {"a (hint: b) c", 13, ""},
+                 {"a (hint: one) (hint: two (or) three)", 13, "two (or) three"},
+                 {"plain", 5, ""},
+                 {"", 0, ""},
+                 {"(hint: only)", 0, "only"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sluice_str hint = SLUICE_STR_INIT;
+        assert_int_equal(sluice_cli_error_hint(cases[i].message, &hint), cases[i].size);
+        expect_text(&hint, cases[i].hint);
+    }
+}
+
 static void messages_lose_secrets(void **state)
 {
     (void)state;
@@ -182,6 +202,7 @@ int run_misc_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exit_codes),
+        cmocka_unit_test(hints_are_told_apart),
         cmocka_unit_test(messages_lose_secrets),
         cmocka_unit_test(markdown_of_a_component),
         cmocka_unit_test(text_and_json_of_a_component),

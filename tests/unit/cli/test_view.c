@@ -9,7 +9,8 @@
 static const struct sluice_progress_stream example[] = {
     {"g", "public.done", SLUICE_PROGRESS_COMPLETE, 1000, 1000, 1, 8000, 1 * S, 3 * S, 0, NULL},
     {"g", "public.busy", SLUICE_PROGRESS_RUNNING, 2500, 10000, 0.25, 20000, 2 * S, 0, 2, NULL},
-    {"g", "public.broken", SLUICE_PROGRESS_FAILED, 7, 100, 0.07, 70, 1 * S, 2 * S, 0, "no right"},
+    {"g", "public.broken", SLUICE_PROGRESS_FAILED, 7, 100, 0.07, 70, 1 * S, 2 * S, 0,
+     "no right (hint: GRANT it)"},
     {"g", "public.later", SLUICE_PROGRESS_WAITING, 0, 500, -1, 0, 0, 0, 0, NULL},
     {"g", "public.before", SLUICE_PROGRESS_SKIPPED, 0, 100, 1, 0, 0, 0, 0, NULL},
 };
@@ -160,7 +161,8 @@ static void summary_tells_what_failed_and_why(void **state)
                       "public.later       0      -      -  waiting\n"
                       "public.before      -      -      -  complete before\n"
                       "5 tables       3,507  10.0s  351/s  1 failed\n"
-                      "failed: public.broken: no right\n");
+                      "failed: public.broken: no right\n"
+                      "  hint: GRANT it\n");
 }
 
 static void summary_of_many_lists_the_failed(void **state)
@@ -183,7 +185,7 @@ static void summary_of_many_lists_the_failed(void **state)
     for (const char *p = out.data; *p != '\0'; p++) {
         lines += *p == '\n';
     }
-    assert_int_equal(lines, 1 + 40 + 1 + 1 + 1 + 1);
+    assert_int_equal(lines, 1 + 40 + 1 + 1 + 1 + 2);
     sluice_str_free(&out);
     sluice_run_view_free(&view);
 }
@@ -217,7 +219,8 @@ static void rows_as_json(void **state)
     json_decref(object);
     object = sluice_run_view_row_json(&view.rows[2]);
     assert_string_equal(json_string_value(json_object_get(object, "status")), "failed");
-    assert_string_equal(json_string_value(json_object_get(object, "message")), "no right");
+    assert_string_equal(json_string_value(json_object_get(object, "message")),
+                        "no right (hint: GRANT it)");
     json_decref(object);
     object = sluice_run_view_row_json(&view.rows[3]);
     assert_true(json_is_null(json_object_get(object, "share")));
