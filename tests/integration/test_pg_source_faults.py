@@ -223,6 +223,9 @@ def test_large_values(db: pg.PgDatabase, binary: Path):
         assert rc == 0 and int(out.split("rss ")[1].split()[0]) < 400
     rc, _, err = Reader(db, binary, max_row_bytes="50MiB").run("public.t")
     assert rc == 1 and "LIMIT:" in err and "max_row_bytes" in err
+    if release.is_file():  # seen before the whole row is in memory
+        rc, _, err = Reader(db, release, max_row_bytes="1MiB").run("public.t")
+        assert rc == 1 and "LIMIT:" in err and "max_row_bytes" in err
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "pg/error.h"
@@ -207,6 +208,10 @@ sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int6
     sluice_status st = wait_socket(conn, what, POLLIN, slice, err);
     if (st < 0) {
         return st;
+    }
+    int waiting = 0;
+    if (ioctl(PQsocket(conn->pg), FIONREAD, &waiting) == 0 && waiting > 0) {
+        conn->received += (uint64_t)waiting;
     }
     if (PQconsumeInput(conn->pg) == 0) {
         return sluice_pg_error_broken(err, what, PQerrorMessage(conn->pg));

@@ -26,6 +26,7 @@ struct sluice_pg_conn {
     int server_version;  /* 150020 */
     int sql_ascii;       /* the database has no encoding: text must be checked */
     int tls;             /* the connection is encrypted */
+    uint64_t received;   /* bytes seen waiting at the socket before reads: at least so many came */
     uint64_t generation; /* the owner's: which snapshot the transaction sees; 0 = none */
     uint64_t uses;       /* the owner's: shards read in this transaction */
     int in_transaction;  /* the owner's */

@@ -33,7 +33,8 @@ struct sluice_reader {
     int64_t bytes; /* received for the batch under construction */
     int64_t bytes_max;
     int64_t started_us; /* when its first row came */
-    char what[300];     /* object and operation, for errors */
+    uint64_t row_mark;  /* what the connection had received when the last row was taken */
+    char what[320];     /* object and operation, for errors */
 };
 
 /* ---------------------------------------------------------------- statements ----------------- */
@@ -205,7 +206,7 @@ sluice_status pg_reader_open(struct sluice_source *src, const struct sluice_shar
     }
     rd->src = src;
     rd->shard = &src->shards[handle[1]];
-    (void)snprintf(rd->what, sizeof rd->what, "read table %.200s", rd->shard->stream->name);
+    (void)snprintf(rd->what, sizeof rd->what, "read table %.280s", rd->shard->stream->name);
     sluice_status st = reader_prepare(rd, err);
     if (st >= 0) {
         st = pg_worker_acquire(src, &rd->conn, err);
@@ -247,6 +248,40 @@ static sluice_status finish_batch(struct sluice_reader *rd, struct sluice_batch 
     return SLUICE_OK;
 }
 
+static sluice_status row_too_large(const struct sluice_reader *rd, uint64_t size,
+                                   struct sluice_error *err)
+{
+    return sluice_error_set(
+        err, SLUICE_E_LIMIT, 0,
+        "row %llu of the shard has %llu bytes or more, over option max_row_bytes "
+        "(%lld)",
+        (unsigned long long)rd->copy.row, (unsigned long long)size,
+        (long long)rd->src->options.max_row_bytes);
+}
+
+/* libpq gives up on a message for which it has no memory, and says so in words alone. */
+static sluice_status copy_error(const struct sluice_reader *rd, struct sluice_error *err)
+{
+    const char *text = PQerrorMessage(rd->conn->pg);
+    if (strstr(text, "out of memory") != NULL || strstr(text, "lost synchronization") != NULL) {
+        return sluice_error_set(err, SLUICE_E_LIMIT, 0,
+                                "row %llu of the shard is too large for this machine's memory",
+                                (unsigned long long)rd->copy.row);
+    }
+    return sluice_pg_error_broken(err, rd->what, text);
+}
+
+/* A row must not fill the memory before it is complete and can be measured. */
+static sluice_status check_unfinished(const struct sluice_reader *rd, struct sluice_error *err)
+{
+    uint64_t limit = (uint64_t)rd->src->options.max_row_bytes;
+    uint64_t came = rd->conn->received - rd->row_mark;
+    if (came > limit + limit / 16 + (1u << 20)) { /* TLS adds a little */
+        return row_too_large(rd, came, err);
+    }
+    return SLUICE_OK;
+}
+
 /* Takes what libpq has received. OK = the batch is full, AGAIN = more is needed, END = COPY ended. */
 static sluice_status take_rows(struct sluice_reader *rd, struct sluice_error *err)
 {
@@ -261,13 +296,12 @@ static sluice_status take_rows(struct sluice_reader *rd, struct sluice_error *er
             return SLUICE_END;
         }
         if (size < 0) {
-            return sluice_pg_error_broken(err, rd->what, PQerrorMessage(pg));
+            return copy_error(rd, err);
         }
+        rd->row_mark = rd->conn->received;
         sluice_status st;
         if (size > rd->src->options.max_row_bytes) {
-            st = sluice_error_set(err, SLUICE_E_LIMIT, 0,
-                                  "a row of %d bytes is larger than option max_row_bytes (%lld)",
-                                  size, (long long)rd->src->options.max_row_bytes);
+            st = row_too_large(rd, (uint64_t)size, err);
         }
         else {
             st = sluice_pg_copy_message(&rd->copy, &rd->rows, (const uint8_t *)data, (size_t)size,
@@ -324,6 +358,7 @@ static sluice_status take_result(struct sluice_reader *rd, struct sluice_error *
     switch (PQresultStatus(result)) {
     case PGRES_COPY_OUT:
         rd->state = READER_ROWS;
+        rd->row_mark = rd->conn->received;
         if (PQnfields(result) != (int)rd->copy.count || PQbinaryTuples(result) != 1) {
             st = sluice_error_set(err, SLUICE_E_SCHEMA, 0,
                                   "%s: the server sends %d columns where %u were planned", rd->what,
@@ -431,6 +466,9 @@ static sluice_status next_batch(struct sluice_reader *rd, int64_t timeout_us,
             return SLUICE_AGAIN;
         }
         SLUICE_TRY(sluice_pg_read(rd->conn, rd->what, until - now, err));
+        if (rd->state == READER_ROWS) {
+            SLUICE_TRY(check_unfinished(rd, err));
+        }
         looked = 1;
     }
 }

@@ -1,7 +1,9 @@
 /* Connection parameters: what wins, TLS by default, what is refused. */
 #include "pg/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests.h"
 
@@ -65,6 +67,36 @@ static void tls_modes(void **state)
     assert_int_equal(unsetenv("PGHOST"), 0);
 }
 
+static void services(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines;
+        const char *expected;
+    } cases[] = {{"host=10.255.255.1\n", "verify-full"},
+                 {"host=10.255.255.1\nsslmode=require\n", "require"},
+                 {"host=/nowhere\n", "prefer"}};
+    char path[] = "/tmp/sluice-service-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(setenv("PGSERVICEFILE", path, 1), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sluice_pg_settings s = base();
+        struct sluice_pg_params p;
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_true(fprintf(file, "[it]\n%s", cases[i].lines) > 0);
+        assert_int_equal(fclose(file), 0);
+        s.service = "it";
+        assert_int_equal(sluice_pg_params_make(&s, &p, NULL), SLUICE_OK);
+        assert_string_equal(value_of(&p, "sslmode"), cases[i].expected);
+        sluice_pg_params_free(&p);
+    }
+    assert_int_equal(unsetenv("PGSERVICEFILE"), 0);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void options_win(void **state)
 {
     (void)state;
@@ -111,7 +143,7 @@ static void refused(void **state)
 
 int pg_test_settings(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(tls_modes), cmocka_unit_test(options_win),
-                                       cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tls_modes), cmocka_unit_test(services),
+                                       cmocka_unit_test(options_win), cmocka_unit_test(refused)};
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 }
