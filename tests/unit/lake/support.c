@@ -95,7 +95,7 @@ static int32_t host_memory(void *ctx, int64_t delta, int32_t must)
 
 void test_host_init(struct test_host *host, const struct test_option *options)
 {
-    memset(host, 0, sizeof *host);
+    memset((void *)host, 0, sizeof *host);
     host->options = options;
     host->host.struct_size = (uint32_t)sizeof host->host;
     host->host.ctx = host;

@@ -41,7 +41,7 @@ struct test_host {
     struct sluice_host host;
     const struct test_option *options; /* ended by key == NULL */
     int64_t clock_us;                  /* monotonic; moved by tests */
-    int64_t memory;
+    _Atomic int64_t memory;
     int32_t cancelled;
 };
 

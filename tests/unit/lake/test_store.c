@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -263,6 +264,108 @@ static void checks(void **state)
     assert_int_equal(sluice_file_store_create(&f->host.host, "", &other, &err), SLUICE_E_INVALID);
 }
 
+/* ---- lanes in parallel, through a whole sink ---- */
+
+enum { THREADS = 6, SHARDS = 12, ROWS = 500 };
+
+struct worker {
+    struct sluice_sink *sink;
+    const struct ArrowSchema *schema;
+    int32_t number;
+};
+
+static void write_shard(const struct worker *worker, int32_t shard_number)
+{
+    const uint64_t stream_ids[1] = {1};
+    char id[32];
+    struct sluice_shard_desc shard = {.struct_size = (uint32_t)sizeof shard};
+    struct sluice_lane *lane = NULL;
+    struct sluice_rows rows;
+    struct sluice_batch batch = {.struct_size = (uint32_t)sizeof batch};
+    (void)snprintf(id, sizeof id, "t%d/s%d", worker->number, shard_number);
+    shard.kind = SLUICE_SHARD_SNAPSHOT;
+    shard.stream_count = 1;
+    shard.stream_ids = stream_ids;
+    shard.id = id;
+    assert_int_equal(sluice_lake_sink_lane_open(worker->sink, &shard, &lane, NULL), SLUICE_OK);
+    assert_int_equal(sluice_rows_init(&rows, worker->schema, ROWS, NULL), SLUICE_OK);
+    for (int32_t i = 0; i < ROWS; i++) {
+        sluice_column_put_i32(&rows.columns[0], i);
+        sluice_rows_end_row(&rows);
+    }
+    batch.kind = SLUICE_BATCH_ROWS;
+    batch.stream_id = 1;
+    batch.schema_id = 1;
+    batch.rows = ROWS;
+    assert_int_equal(sluice_rows_finish(&rows, &batch.array, NULL), SLUICE_OK);
+    assert_int_equal(sluice_lake_sink_lane_write(lane, &batch, NULL), SLUICE_OK);
+    struct sluice_commit commit = {.struct_size = (uint32_t)sizeof commit, .epoch = 1};
+    commit.token.data = id;
+    commit.token.size = strlen(id);
+    assert_int_equal(sluice_lake_sink_lane_commit(lane, &commit, NULL), SLUICE_OK);
+    sluice_lake_sink_lane_close(lane);
+    sluice_rows_free(&rows);
+}
+
+static void *work(void *ctx)
+{
+    const struct worker *worker = ctx;
+    for (int32_t i = 0; i < SHARDS; i++) {
+        write_shard(worker, i);
+        assert_true(sluice_lake_sink_bytes_written(worker->sink) > 0);
+    }
+    return NULL;
+}
+
+static sluice_status count_lanes(void *vctx, const struct sluice_recovered *found)
+{
+    assert_int_equal(found->kind, SLUICE_RECOVERED_LANE);
+    assert_int_equal(found->token.size, strlen(found->shard_id));
+    assert_memory_equal(found->token.data, found->shard_id, found->token.size);
+    ++*(int *)vctx;
+    return SLUICE_OK;
+}
+
+static void lanes_in_parallel(void **state)
+{
+    struct fixture *f = *state;
+    static const struct test_field fields[] = {{"id", "i", {NULL}}, {NULL, NULL, {NULL}}};
+    struct ArrowSchema schema;
+    struct sluice_sink *sink = NULL;
+    struct sluice_lake_store *store = NULL;
+    struct worker workers[THREADS];
+    pthread_t threads[THREADS];
+    int lanes = 0;
+    test_schema(&schema, fields);
+    assert_int_equal(sluice_file_store_create(&f->host.host, f->path, &store, NULL), SLUICE_OK);
+    assert_int_equal(sluice_lake_sink_create(&f->host.host, api, store, &sink, NULL), SLUICE_OK);
+    struct sluice_sink_plan plan = {.struct_size = (uint32_t)sizeof plan, .pipeline = "p"};
+    plan.mode = SLUICE_MODE_FULL_LOAD_ONLY;
+    plan.node = "n";
+    assert_int_equal(sluice_lake_sink_open(sink, &plan, NULL), SLUICE_OK);
+    const char *const parts[] = {"t"};
+    struct sluice_stream_desc desc = {.struct_size = (uint32_t)sizeof desc, .name = "t"};
+    desc.stream_id = 1;
+    desc.schema_id = 1;
+    desc.part_count = 1;
+    desc.parts = parts;
+    desc.schema = &schema;
+    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, SLUICE_BEGIN_LOAD, &desc, "r"};
+    assert_int_equal(sluice_lake_sink_stream_begin(sink, &begin, NULL), SLUICE_OK);
+    for (int32_t i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){sink, &schema, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int32_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(sluice_lake_sink_recover(sink, count_lanes, &lanes, NULL), SLUICE_OK);
+    assert_int_equal(lanes, THREADS * SHARDS);
+    sluice_lake_sink_destroy(sink);
+    sluice_schema_release(&schema);
+    assert_int_equal(count_tmp(f), 0);
+}
+
 int run_store_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +373,7 @@ int run_store_tests(void)
         cmocka_unit_test_setup_teardown(uploads, setup, teardown),
         cmocka_unit_test_setup_teardown(stale_files, setup, teardown),
         cmocka_unit_test_setup_teardown(lists, setup, teardown),
-        cmocka_unit_test_setup_teardown(checks, setup, teardown)};
+        cmocka_unit_test_setup_teardown(checks, setup, teardown),
+        cmocka_unit_test_setup_teardown(lanes_in_parallel, setup, teardown)};
     return cmocka_run_group_tests_name("file store", tests, NULL, NULL);
 }
