@@ -329,7 +329,11 @@ int sluice_cli_main(int argc, char *const *argv)
     cli.quiet = sluice_cli_args_has(args, SLUICE_OPT_QUIET);
     sluice_cli_term_init(&cli.out, STDOUT_FILENO, sluice_cli_args_has(args, SLUICE_OPT_NO_COLOR));
     sluice_cli_term_init(&cli.err, STDERR_FILENO, sluice_cli_args_has(args, SLUICE_OPT_NO_COLOR));
-    sluice_cli_log_setup(&cli, cli.quiet ? SLUICE_LOG_ERROR : SLUICE_LOG_INFO);
+    /* Commands that only look say what they found themselves. */
+    int works = args->command != NULL && args->command->signal == SLUICE_CLI_SIGNAL_DRAIN;
+    sluice_cli_log_setup(&cli, cli.quiet ? SLUICE_LOG_ERROR
+                               : works   ? SLUICE_LOG_INFO
+                                         : SLUICE_LOG_WARN);
     for (int i = 1; i < argc; i++) {
         /* Also when parsing stopped before it: a mistake is then told as JSON too. */
         cli.json = cli.json || strcmp(argv[i], "--json") == 0;

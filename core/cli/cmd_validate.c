@@ -1,6 +1,7 @@
 /* validate and check: what is wrong with files, and with the world they speak of. */
 #include <string.h>
 
+#include "base/alloc.h"
 #include "cli.h"
 #include "flow/inspect.h"
 #include "log/log.h"
@@ -85,6 +86,7 @@ struct check {
     struct sluice_cli *cli;
     const struct sluice_pipeline *pipeline;
     const char *node; /* of the finding before */
+    char *error;      /* what the last error of that node said */
     size_t counts[4]; /* by severity */
 };
 
@@ -127,21 +129,19 @@ static const struct sluice_pipeline_node *find_node(const struct sluice_pipeline
     return NULL;
 }
 
-static void finding_text(struct check *check, const char *node,
+static void finding_text(struct check *check, const char *node, int is_new,
                          const struct sluice_finding *finding)
 {
     const size_t indent = 11;
     const struct sluice_cli_term *term = &check->cli->out;
     struct sluice_str text = SLUICE_STR_INIT;
-    if (check->node == NULL || strcmp(check->node, node) != 0) {
+    if (is_new) {
         const struct sluice_pipeline_node *found = find_node(check->pipeline, node);
-        sluice_cli_term_append(term, &text, SLUICE_STYLE_BOLD, found != NULL ? found->id : node);
+        sluice_cli_term_append(term, &text, SLUICE_STYLE_BOLD, node);
         if (found != NULL) {
             sluice_str_printf(&text, " (%s %s)", sluice_cli_kind_name(found->kind), found->plugin);
-            node = found->id;
         }
         sluice_str_append_char(&text, '\n');
-        check->node = node;
     }
     const char *name = severity_name(finding->severity);
     sluice_str_append(&text, "  ");
@@ -192,17 +192,80 @@ static void finding_json(struct check *check, const char *node,
     (void)json_array_append_new(json_object_get(check->cli->result, "findings"), object);
 }
 
+/* A plugin that cannot connect says so as a finding and as an error of the call: once is enough. */
+static int is_told(struct check *check, const char *node, const struct sluice_finding *finding)
+{
+    const char *what = finding->what != NULL ? finding->what : "";
+    if (finding->severity < SLUICE_FINDING_ERROR) {
+        return 0;
+    }
+    int of_the_node = finding->subject == NULL || strcmp(finding->subject, node) == 0;
+    if (of_the_node && check->error != NULL &&
+        (strstr(check->error, what) != NULL || strstr(what, check->error) != NULL)) {
+        return 1;
+    }
+    sluice_free(check->error);
+    check->error = sluice_alloc_string(what);
+    return 0;
+}
+
 static void visit_finding(void *ctx, const char *node, const struct sluice_finding *finding)
 {
     struct check *check = ctx;
+    struct sluice_finding shown = *finding;
+    struct sluice_str what = SLUICE_STR_INIT;
+    struct sluice_str hint = SLUICE_STR_INIT;
     int32_t severity = finding->severity;
+    int is_new = check->node == NULL || strcmp(check->node, node) != 0;
+    if (is_new) {
+        const struct sluice_pipeline_node *found = find_node(check->pipeline, node);
+        check->node = found != NULL ? found->id : NULL;
+        sluice_free(check->error);
+        check->error = NULL;
+    }
+    if (is_told(check, node, finding)) {
+        return;
+    }
+    if (finding->what != NULL && finding->remedy == NULL) {
+        sluice_str_append_n(&what, finding->what, sluice_cli_error_hint(finding->what, &hint));
+        shown.what = sluice_str_text(&what);
+        shown.remedy = hint.size > 0 ? sluice_str_text(&hint) : NULL;
+    }
     check->counts[severity < 0 || severity > 3 ? 3 : severity]++;
     if (check->cli->json) {
-        finding_json(check, node, finding);
+        finding_json(check, node, &shown);
     }
     else {
-        finding_text(check, node, finding);
+        finding_text(check, node, is_new, &shown);
     }
+    sluice_str_free(&what);
+    sluice_str_free(&hint);
+}
+
+/* Chosen tables that cannot be used at all: a run would fail for them. */
+static sluice_status visit_stream(void *ctx, const char *source,
+                                  const struct sluice_stream_desc *desc, int chosen,
+                                  const struct sluice_error *problem)
+{
+    if (chosen && problem != NULL) {
+        struct sluice_finding finding = {.struct_size = sizeof finding,
+                                         .severity = SLUICE_FINDING_ERROR,
+                                         .subject = desc->name,
+                                         .key = "tables",
+                                         .what = problem->message};
+        visit_finding(ctx, source, &finding);
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status check_all(struct check *check, struct sluice_error *err)
+{
+    struct sluice_cli *cli = check->cli;
+    SLUICE_TRY(sluice_flow_check(check->pipeline, &cli->cancel, visit_finding, check, err));
+    if (check->counts[SLUICE_FINDING_ERROR] > 0) {
+        return SLUICE_OK; /* what cannot be reached cannot be asked for its tables */
+    }
+    return sluice_flow_discover(check->pipeline, &cli->cancel, visit_stream, check, err);
 }
 
 int sluice_cli_check(struct sluice_cli *cli)
@@ -217,7 +280,7 @@ int sluice_cli_check(struct sluice_cli *cli)
         (void)json_object_set_new(cli->result, "findings", json_array());
     }
     struct check check = {.cli = cli, .pipeline = pipeline};
-    if (sluice_flow_check(pipeline, &cli->cancel, visit_finding, &check, &err) < 0) {
+    if (check_all(&check, &err) < 0) {
         code = sluice_cli_error_report(cli, pipeline->name, &err);
     }
     else {
@@ -234,6 +297,7 @@ int sluice_cli_check(struct sluice_cli *cli)
             (void)json_object_set_new(cli->result, "warnings", json_integer((json_int_t)warnings));
         }
     }
+    sluice_free(check.error);
     sluice_pipeline_free(pipeline);
     return code;
 }

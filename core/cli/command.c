@@ -19,7 +19,8 @@ const struct sluice_cli_option sluice_cli_options[SLUICE_OPT_COUNT] = {
     {SLUICE_OPT_NO_COLOR, 0, GLOBAL, "no-color", NULL, NULL, 0, 0,
      "No colours; the variable NO_COLOR does the same."},
     {SLUICE_OPT_LOG_LEVEL, 0, GLOBAL, "log-level", "LEVEL", level_choices, 0, 0,
-     "The least important log lines to write. Default: info, beneath a progress display warn."},
+     "The least important log lines to write. Default: info for run, warn beneath a progress "
+     "display and elsewhere."},
     {SLUICE_OPT_LOG_FORMAT, 0, GLOBAL, "log-format", "FORMAT", log_format_choices, 0, 0,
      "How log lines are written on standard error. Default: text."},
     {SLUICE_OPT_PLUGIN_DIR, 0, GLOBAL | MANY, "plugin-dir", "DIR", NULL, 0, 0,

@@ -451,7 +451,7 @@ static void failure_text(const struct sluice_progress_stream *s, const struct sl
     sluice_str_append_n(&raw, message, sluice_cli_error_hint(message, &hint));
     sluice_cli_text_escape(&text, s->name);
     sluice_str_append(&text, ": ");
-    sluice_cli_text_escape_lines(&text, sluice_str_text(&raw), 4);
+    sluice_cli_text_escape(&text, sluice_str_text(&raw));
     if (hint.size > 0) {
         sluice_str_append(&text, "\n  hint: ");
         sluice_cli_text_escape_lines(&text, sluice_str_text(&hint), 8);

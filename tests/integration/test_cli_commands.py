@@ -229,6 +229,20 @@ def test_check(engine):
     assert {f["node"] for f in found["findings"]} == {"g", "out"} and found["errors"] == 0
 
 
+def test_check_tells_of_tables_that_cannot_be_read(engine):
+    path = engine.write(generate(denied_table=2))
+    result = engine.cmd("check", str(path)).expect(3)
+    assert re.search(r"^  error    public\.gen_0002: ", result.stdout, re.M), result.describe()
+    assert "1 error, " in result.stdout
+    found = engine.cmd("check", str(path), "--json").expect(3).json()
+    wrong = [f for f in found["findings"] if f["severity"] == "error"]
+    assert [(f["node"], f["subject"], f["key"]) for f in wrong] == [("g", "public.gen_0002", "tables")]
+    # One that is not chosen does not matter.
+    pipeline = generate(denied_table=2)
+    pipeline["sources"]["g"]["tables"] = {"exclude": ["*_0002"]}
+    engine.cmd("check", str(engine.write(pipeline))).expect(0)
+
+
 def test_plan(engine):
     pipeline = generate(null_percent=10)
     path = engine.write(pipeline)
@@ -309,6 +323,8 @@ def test_run_summary(engine):
     assert "stream complete" in result.stderr
     assert engine.cmd("run", str(path), "-q").expect(0).output == ""
     assert "stream complete" not in engine.cmd("run", str(path), "--log-level", "warn").expect(0).stderr
+    # Looking logs nothing but warnings.
+    assert engine.cmd("preview", str(path)).expect(0).stderr == ""
 
 
 def test_run_json(engine):
