@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
@@ -30,3 +31,32 @@ def test_man_page_is_well_formed():
     done = subprocess.run([groff, "-man", "-Tutf8", "-ww", "-z", ROOT / "packaging/man/sluice.1"],
                           capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+def test_first_pipeline_of_the_readme(engine):
+    """What the README tells a newcomer to do works as it stands there."""
+    text = (ROOT / "README.md").read_text()
+    first, *parts = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    path = engine.write(first, "first.yaml")
+    for command in (["validate"], ["preview"], ["run"], ["run"]):
+        engine.cmd(*command, str(path)).expect(0)
+    made = [p.relative_to(engine.workdir) for p in (engine.workdir / "out").rglob("*.zst")]
+    assert len({p.parts[3] for p in made}) == 2, made  # two sets, named after their times
+    # The other blocks stand in place of its source and its sink.
+    source, sink = parts
+    whole = re.sub(r"sources:.*?\n\n", lambda _: source + "\n", first, flags=re.S)
+    whole = re.sub(r"sinks:.*", lambda _: sink, whole, flags=re.S)
+    variables = {"PGDATABASE": "d", "PGUSER": "u"}
+    engine.cmd("validate", "--strict", str(engine.write(whole, "whole.yaml")), env=variables).expect(0)
+
+
+def test_links_of_the_pages():
+    """Every relative link leads somewhere."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    dead = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert not dead, dead
