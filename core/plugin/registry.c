@@ -22,7 +22,18 @@ struct entry {
     struct sluice_loaded_plugin *loaded;
 };
 
+/* A file that was seen and is not yet opened: files are opened when a component is asked for, since
+ * opening all of them, with the libraries they bring, takes longer than all else at start. */
+struct pending {
+    char *folder; /* real path */
+    char *name;   /* NULL = opened */
+};
+
 struct sluice_registry {
+    struct pending *pending;
+    size_t pending_count;
+    size_t pending_cap;
+    size_t pending_left; /* not yet opened */
     struct entry *entries;
     size_t entry_count;
     size_t entry_cap;
@@ -238,6 +249,22 @@ static sluice_status names_read(const char *folder, struct names *names, struct 
     return status;
 }
 
+static sluice_status pending_add(struct sluice_registry *registry, const char *folder,
+                                 const char *name, struct sluice_error *err)
+{
+    struct pending pending = {sluice_alloc_string(folder), sluice_alloc_string(name)};
+    if (pending.folder == NULL || pending.name == NULL ||
+        !sluice_alloc_grow((void **)&registry->pending, &registry->pending_cap,
+                           registry->pending_count + 1, sizeof *registry->pending)) {
+        sluice_free(pending.folder);
+        sluice_free(pending.name);
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "plugin folder %s: out of memory", folder);
+    }
+    registry->pending[registry->pending_count++] = pending;
+    registry->pending_left++;
+    return SLUICE_OK;
+}
+
 static sluice_status folder_add(struct sluice_registry *registry, const char *folder,
                                 struct sluice_error *err)
 {
@@ -246,10 +273,47 @@ static sluice_status folder_add(struct sluice_registry *registry, const char *fo
     SLUICE_TRY(sluice_plugin_folder_check(folder, real, err));
     sluice_status status = names_read(real, &names, err);
     for (size_t i = 0; status == SLUICE_OK && i < names.count; i++) {
-        status = file_add(registry, real, names.items[i], err);
+        status = pending_add(registry, real, names.items[i], err);
     }
     names_free(&names);
     return status;
+}
+
+/* Opens a file that was seen. What goes wrong is a refusal, or a log line when memory is out. */
+static void pending_open(struct sluice_registry *registry, struct pending *pending)
+{
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    char *name = pending->name;
+    if (name == NULL) {
+        return;
+    }
+    pending->name = NULL;
+    registry->pending_left--;
+    if (file_add(registry, pending->folder, name, &err) < 0) {
+        sluice_log_line(SLUICE_LOG_ERROR, LOG_SCOPE, "not opened name=%s reason=%s", name,
+                        err.message);
+    }
+    sluice_free(name);
+}
+
+static void open_all(struct sluice_registry *registry)
+{
+    for (size_t i = 0; registry->pending_left > 0 && i < registry->pending_count; i++) {
+        pending_open(registry, &registry->pending[i]);
+    }
+}
+
+/* Opens the files called NAME.so, in the order of the folders. */
+static void open_named(struct sluice_registry *registry, const char *name)
+{
+    size_t size = strlen(name);
+    for (size_t i = 0; registry->pending_left > 0 && i < registry->pending_count; i++) {
+        struct pending *pending = &registry->pending[i];
+        if (pending->name != NULL && strncmp(pending->name, name, size) == 0 &&
+            strcmp(pending->name + size, ".so") == 0) {
+            pending_open(registry, pending);
+        }
+    }
 }
 
 sluice_status sluice_registry_create(const char *const *folders, size_t count,
@@ -280,6 +344,11 @@ void sluice_registry_destroy(struct sluice_registry *registry)
         sluice_free(registry->entries[i].refusal);
         sluice_loaded_plugin_free(registry->entries[i].loaded);
     }
+    for (size_t i = 0; i < registry->pending_count; i++) {
+        sluice_free(registry->pending[i].folder);
+        sluice_free(registry->pending[i].name);
+    }
+    sluice_free(registry->pending);
     sluice_free(registry->entries);
     sluice_free(registry->components);
     sluice_free(registry->owners);
@@ -302,28 +371,40 @@ sluice_status sluice_registry_add_static(struct sluice_registry *registry,
 const struct sluice_component *sluice_registry_find(struct sluice_registry *registry, int32_t kind,
                                                     const char *name)
 {
-    return component_find(registry, kind, name, NULL);
+    const struct sluice_component *found = component_find(registry, kind, name, NULL);
+    if (found == NULL) {
+        open_named(registry, name);
+        found = component_find(registry, kind, name, NULL);
+    }
+    if (found == NULL) {
+        open_all(registry);
+        found = component_find(registry, kind, name, NULL);
+    }
+    return found;
 }
 
-size_t sluice_registry_component_count(const struct sluice_registry *registry)
+size_t sluice_registry_component_count(struct sluice_registry *registry)
 {
+    open_all(registry);
     return registry->component_count;
 }
 
-const struct sluice_component *sluice_registry_component(const struct sluice_registry *registry,
-                                                         size_t i)
+const struct sluice_component *sluice_registry_component(struct sluice_registry *registry, size_t i)
 {
+    open_all(registry);
     return i < registry->component_count ? registry->components[i] : NULL;
 }
 
-size_t sluice_registry_plugin_count(const struct sluice_registry *registry)
+size_t sluice_registry_plugin_count(struct sluice_registry *registry)
 {
+    open_all(registry);
     return registry->entry_count;
 }
 
-void sluice_registry_plugin(const struct sluice_registry *registry, size_t i,
+void sluice_registry_plugin(struct sluice_registry *registry, size_t i,
                             struct sluice_registry_plugin *out)
 {
+    open_all(registry);
     memset(out, 0, sizeof *out);
     if (i < registry->entry_count) {
         const struct entry *entry = &registry->entries[i];
@@ -351,8 +432,9 @@ static const struct sluice_component *lookup_find(void *ctx, int32_t kind, const
 
 static size_t lookup_names(void *ctx, int32_t kind, const char **out, size_t cap)
 {
-    const struct sluice_registry *registry = ctx;
+    struct sluice_registry *registry = ctx;
     size_t count = 0;
+    open_all(registry);
     for (size_t i = 0; i < registry->component_count; i++) {
         if (registry->components[i]->kind == kind) {
             if (count < cap) {

@@ -18,9 +18,11 @@ struct sluice_registry_plugin {
     const char *refusal;                /* NULL, or why: what it wants, what we offer, what to do */
 };
 
-/* Opens every *.so of the folders, in the order given (the first of a (kind, name) wins; a second
- * is refused). A bad file is remembered as refused, not an error. A folder that is missing is an
- * error (NOT_FOUND), one that others may write is refused (PERMISSION). [ctl] */
+/* Lists every *.so of the folders, in the order given. A folder that is missing is an error
+ * (NOT_FOUND), one that others may write is refused (PERMISSION). Files are opened when needed: `find`
+ * opens NAME.so first, and all the others only if that did not offer the name; the functions that
+ * count or list open all. Of two files that offer the same (kind, name) the first that is opened
+ * wins, the other is refused. A bad file is remembered as refused, not an error. [ctl] */
 sluice_status sluice_registry_create(const char *const *folders, size_t count,
                                      struct sluice_registry **out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
@@ -31,11 +33,11 @@ void sluice_registry_destroy(struct sluice_registry *registry);
  * answer UNSUPPORTED (or do nothing): no call site tests for NULL. Lives as long as the registry. */
 const struct sluice_component *sluice_registry_find(struct sluice_registry *registry, int32_t kind,
                                                     const char *name);
-size_t sluice_registry_component_count(const struct sluice_registry *registry);
-const struct sluice_component *sluice_registry_component(const struct sluice_registry *registry,
+size_t sluice_registry_component_count(struct sluice_registry *registry);
+const struct sluice_component *sluice_registry_component(struct sluice_registry *registry,
                                                          size_t i);
-size_t sluice_registry_plugin_count(const struct sluice_registry *registry);
-void sluice_registry_plugin(const struct sluice_registry *registry, size_t i,
+size_t sluice_registry_plugin_count(struct sluice_registry *registry);
+void sluice_registry_plugin(struct sluice_registry *registry, size_t i,
                             struct sluice_registry_plugin *out);
 /* Plugin that a component of this registry came from. */
 const struct sluice_plugin *sluice_registry_owner(const struct sluice_registry *registry,
