@@ -45,7 +45,7 @@ static void complete_leaf(struct sluice_flow_stream *stream, size_t i)
     struct sluice_error err = SLUICE_ERROR_INIT;
     struct sluice_backoff backoff;
     const struct sluice_retry *retry = &leaf->sink->node->retry;
-    sluice_backoff_init(&backoff, retry->backoff_us, retry->cap_us, retry->max, (uint64_t)now_us());
+    sluice_flow_backoff_init(&backoff, retry);
     sluice_status status = SLUICE_OK;
     do { /* repeating is harmless: the run is the same */
         sluice_error_clear(&err);
@@ -259,7 +259,7 @@ static sluice_status open_sink(struct sluice_engine *engine, struct sluice_flow_
 {
     struct sluice_backoff backoff;
     const struct sluice_retry *retry = &sink->node->retry;
-    sluice_backoff_init(&backoff, retry->backoff_us, retry->cap_us, retry->max, (uint64_t)now_us());
+    sluice_flow_backoff_init(&backoff, retry);
     for (;;) {
         sluice_error_clear(err);
         sluice_status status = sluice_flow_sink_open(engine, sink, err);

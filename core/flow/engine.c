@@ -240,8 +240,10 @@ static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *
     return sluice_control_open(engine, err);
 }
 
-static sluice_status finish_state(struct sluice_engine *engine, int whole, const char *outcome,
-                                  const char *message, struct sluice_error *err)
+/* Writes how the run ended. A load is over when every stream is complete or given up: the next run
+ * then begins a new one, so that one table that cannot be read keeps no other from being loaded. */
+static sluice_status finish_state(struct sluice_engine *engine, const struct sluice_error *died,
+                                  struct sluice_error *err)
 {
     if (engine->state == NULL || engine->run_id == 0) {
         return SLUICE_OK;
@@ -249,11 +251,21 @@ static sluice_status finish_state(struct sluice_engine *engine, int whole, const
     int64_t now = sluice_now_us(SLUICE_CLOCK_WALL);
     struct sluice_progress progress = {0};
     sluice_engine_progress(engine, &progress, NULL, NULL);
-    if (whole) {
+    const char *outcome = died != NULL || progress.streams_failed > 0 ? "failed" : "ok";
+    char message[96] = "";
+    if (progress.streams_failed > 0) {
+        (void)snprintf(message, sizeof message, "%u of %u tables failed", progress.streams_failed,
+                       progress.streams_total);
+    }
+    if (died == NULL && atomic_load(&engine->drained)) {
+        outcome = "stopped";
+    }
+    else if (died == NULL) {
         SLUICE_TRY(sluice_state_load_finish(engine->state, engine->load.load_id, now, err));
     }
-    return sluice_state_run_finish(engine->state, engine->run_id, now, outcome, message,
-                                   (int64_t)progress.rows, err);
+    const char *why = died != NULL ? died->message : message;
+    return sluice_state_run_finish(engine->state, engine->run_id, now, outcome,
+                                   why[0] != 0 ? why : NULL, (int64_t)progress.rows, err);
 }
 
 sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_error *err)
@@ -276,11 +288,8 @@ sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_erro
     else if (status < 0 && atomic_load(&engine->drained)) {
         status = SLUICE_OK; /* what was cut short by the stop is no error */
     }
-    int stopped = atomic_load(&engine->drained);
     struct sluice_error state_err = SLUICE_ERROR_INIT;
-    sluice_status kept =
-        status < 0 ? finish_state(engine, 0, "failed", err->message, &state_err)
-                   : finish_state(engine, !stopped, stopped ? "stopped" : "ok", NULL, &state_err);
+    sluice_status kept = finish_state(engine, status < 0 ? err : NULL, &state_err);
     if (kept < 0 && status >= 0) { /* the next run would go on with a load that is done */
         *err = state_err;
         status = sluice_error_wrap(err, "the data is whole, but the state was not written");

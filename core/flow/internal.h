@@ -198,6 +198,9 @@ sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
 void sluice_flow_source_close(struct sluice_flow_source *source);
 void sluice_flow_shard_free(struct sluice_flow_shard *shard);
 
+/* The waits of `retry`, whose max of 0 means no further try (a backoff's means no limit). */
+void sluice_flow_backoff_init(struct sluice_backoff *backoff, const struct sluice_retry *retry);
+
 /* stream.c */
 struct sluice_flow_stream *sluice_flow_stream_create(struct sluice_flow_source *source,
                                                      const struct sluice_stream_desc *desc,

@@ -12,6 +12,15 @@ static int64_t now_us(void)
     return sluice_now_us(SLUICE_CLOCK_MONOTONIC);
 }
 
+void sluice_flow_backoff_init(struct sluice_backoff *backoff, const struct sluice_retry *retry)
+{
+    sluice_backoff_init(backoff, retry->backoff_us, retry->cap_us, retry->max, (uint64_t)now_us());
+    if (retry->max == 0) {
+        backoff->max_attempts = 1;
+        backoff->attempt = 1;
+    }
+}
+
 static void wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
 {
     struct timespec ts = {.tv_sec = (time_t)(deadline_us / 1000000),

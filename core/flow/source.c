@@ -32,9 +32,7 @@ sluice_status sluice_flow_source_init(struct sluice_engine *engine,
             }
         }
     }
-    sluice_backoff_init(&source->backoff, source->node->retry.backoff_us,
-                        source->node->retry.cap_us, source->node->retry.max,
-                        (uint64_t)sluice_now_us(SLUICE_CLOCK_WALL) ^ node);
+    sluice_flow_backoff_init(&source->backoff, &source->node->retry);
     return SLUICE_OK;
 }
 
@@ -357,9 +355,7 @@ static struct sluice_flow_shard *shard_create(struct sluice_flow_stream *stream,
     shard->leaf_failed = sluice_alloc_zero(leaves, 1);
     shard->leaf_rows = sluice_alloc_zero(leaves, sizeof *shard->leaf_rows);
     shard->leaf_err = sluice_alloc_zero(leaves, sizeof *shard->leaf_err);
-    const struct sluice_retry *retry = &stream->source->node->retry;
-    sluice_backoff_init(&shard->backoff, retry->backoff_us, retry->cap_us, retry->max,
-                        (uint64_t)sluice_now_us(SLUICE_CLOCK_WALL) ^ (uintptr_t)shard);
+    sluice_flow_backoff_init(&shard->backoff, &stream->source->node->retry);
     if (shard->desc.id == NULL || shard->desc.handle.data == NULL || shard->committed == NULL ||
         shard->leaf_failed == NULL || shard->leaf_rows == NULL || shard->leaf_err == NULL) {
         sluice_flow_shard_free(shard);

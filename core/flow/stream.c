@@ -90,10 +90,10 @@ void sluice_flow_stream_fail(struct sluice_flow_stream *stream, const struct slu
                     "stream failed stream=%s error=\"%s\"", stream->name, err->message);
     for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
         struct sluice_flow_leaf *leaf = &stream->leaves[i];
-        if (!leaf->needed || leaf->complete) {
+        if (leaf->complete || leaf->failed) {
             continue;
         }
-        leaf->failed = 1;
+        leaf->failed = 1; /* also when it failed before it was bound to its sinks */
         struct sluice_error state_err = SLUICE_ERROR_INIT;
         if (sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_FAILED, err->message,
                                         &state_err) < 0) {

@@ -12,6 +12,7 @@
 #include "sluice/view.h"
 
 struct fake_script fake;
+uint32_t fake_retry_max = 5;
 
 /* ---------------------------------------------------------------- source ---------- */
 
@@ -570,7 +571,7 @@ struct sluice_pipeline *fake_pipeline(uint32_t sinks)
     p->parallelism = 3;
     p->node_count = sinks + 1;
     p->nodes = calloc(p->node_count, sizeof *p->nodes);
-    struct sluice_retry retry = {.max = 5, .backoff_us = 1000, .cap_us = 5000};
+    struct sluice_retry retry = {.max = fake_retry_max, .backoff_us = 1000, .cap_us = 5000};
     static char names[8][2] = {"a", "b", "c", "d", "e", "f", "g", "h"};
     for (size_t i = 0; i < p->node_count; i++) {
         struct sluice_pipeline_node *node = &p->nodes[i];

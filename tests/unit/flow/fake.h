@@ -49,6 +49,7 @@ struct fake_script {
 };
 
 extern struct fake_script fake;
+extern uint32_t fake_retry_max; /* of the pipelines made from now on */
 
 void fake_reset(void);
 

@@ -127,6 +127,56 @@ static void test_retry_of_a_shard(void **unused)
     assert_whole("b", 3);
 }
 
+static void test_no_retries(void **unused)
+{
+    (void)unused;
+    fake_reset();
+    fake_retry_max = 0;
+    fake.fail_stream = 0;
+    fake.fail_kind = FAKE_RETRYABLE;
+    fake.fail_times = 1;
+    struct outcome out = run(1, NULL);
+    fake_retry_max = 5;
+    assert_int_equal(out.status, SLUICE_E_IO);
+    assert_int_equal(out.progress.retries, 0);
+}
+
+static sluice_status count_failed(void *ctx, const struct sluice_state_stream *stream)
+{
+    int *failed = ctx;
+    *failed += stream->status == SLUICE_STATE_STREAM_FAILED && stream->message != NULL;
+    return SLUICE_OK;
+}
+
+static sluice_status keep_outcome(void *ctx, const struct sluice_state_run *run)
+{
+    (void)snprintf(ctx, 32, "%s", run->outcome != NULL ? run->outcome : "");
+    return SLUICE_END;
+}
+
+/* A table that cannot be read ends its load as failed; the next run loads everything anew. */
+static void test_failed_stream_is_remembered(void **unused)
+{
+    (void)unused;
+    fake_reset();
+    fake.problem_stream = 0;
+    struct sluice_state *state = open_state();
+    struct outcome out = run(1, state);
+    assert_int_equal(out.status, SLUICE_OK);
+    assert_int_equal(out.progress.streams_failed, 1);
+    struct sluice_state_load load;
+    assert_int_equal(sluice_state_load_last(state, &load, NULL), SLUICE_OK);
+    assert_true(load.finished_us != 0);
+    int failed = 0;
+    assert_int_equal(sluice_state_streams(state, load.load_id, count_failed, &failed, NULL),
+                     SLUICE_OK);
+    assert_int_equal(failed, 1);
+    char outcome[32] = "";
+    (void)sluice_state_runs(state, 1, keep_outcome, outcome, NULL);
+    assert_string_equal(outcome, "failed");
+    sluice_state_close(state);
+}
+
 static void test_retries_used_up_stop_the_run(void **unused)
 {
     (void)unused;
@@ -370,6 +420,8 @@ int test_engine(void)
         T(test_fan_out),
         T(test_empty_streams),
         T(test_retry_of_a_shard),
+        T(test_no_retries),
+        T(test_failed_stream_is_remembered),
         T(test_retries_used_up_stop_the_run),
         T(test_bad_stream_leaves_others),
         T(test_problem_at_open),
