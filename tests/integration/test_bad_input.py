@@ -99,8 +99,9 @@ def test_one_table_of_fifty_is_denied(engine, db, make_pipeline, workdir):
         assert len(names) == 49 and "public.t17" not in names
         db.execute("GRANT SELECT ON t17 TO sluice_reader")
         engine.run(pipeline).expect(0)
+        # A table that was given up ends its load: the next run is a new load of all tables.
         read = lake.Lake(lake.FileStore(workdir / "l"))
-        assert len(read.names()) == 50 and len(read.runs("public.t00")) == 1
+        assert len(read.names()) == 50 and len(read.runs("public.t00")) == 2
     finally:
         db.execute("DROP OWNED BY sluice_reader", "DROP ROLE sluice_reader")
 
