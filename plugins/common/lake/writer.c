@@ -153,6 +153,13 @@ sluice_status sluice_lake_writer_finish(struct sluice_lake_writer *writer, struc
                                   memory_order_relaxed); /* a mere statistic */
         st = keep_file(writer->lane, file, err);
     }
+    if (st == SLUICE_E_CONFLICT) {
+        return sluice_error_set(
+            err, st, 0,
+            "%s exists already in %s: another pipeline or sink loads the same "
+            "table there at the same time; give each a prefix or path of its own",
+            file->key, sink->api->location(sink->store));
+    }
     if (st < 0) {
         return sluice_error_wrap(err, "writing %s", file->key);
     }

@@ -329,6 +329,28 @@ static void failing_store(void **state)
     stop(&f);
 }
 
+/* Somebody else has written the same key: refused, and what is there stays. */
+static void taken_key(void **state)
+{
+    struct fixture f;
+    struct sluice_lane *lane = NULL;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    struct sluice_commit commit = commit_of(1);
+    const char *key = "public.t/full/20261123T005234Z/hr-public.t-0-1.jsonl";
+    (void)state;
+    start(&f, plain_jsonl, "public.t", 0);
+    mem_store_add(&f.store, key, "theirs", 6);
+    assert_int_equal(sluice_lake_sink_lane_open(f.sink, &f.shard, &lane, NULL), SLUICE_OK);
+    write_rows(&f, lane, 0, 3);
+    assert_int_equal(sluice_lake_sink_lane_commit(lane, &commit, &err), SLUICE_E_CONFLICT);
+    assert_non_null(strstr(err.message, key));
+    assert_non_null(strstr(err.message, "mem://test"));
+    sluice_lake_sink_lane_close(lane);
+    assert_int_equal(mem_store_find(&f.store, key)->size, 6);
+    assert_int_equal(f.store.count, 1);
+    stop(&f);
+}
+
 static void refusals(void **state)
 {
     struct fixture f;
@@ -414,10 +436,10 @@ static void interval_rotation(void **state)
 int run_sink_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_load),         cmocka_unit_test(empty_epochs),
-        cmocka_unit_test(rotation),         cmocka_unit_test(attempts_have_own_keys),
-        cmocka_unit_test(hostile_stream),   cmocka_unit_test(failing_store),
-        cmocka_unit_test(refusals),         cmocka_unit_test(bad_options),
-        cmocka_unit_test(interval_rotation)};
+        cmocka_unit_test(one_load),       cmocka_unit_test(empty_epochs),
+        cmocka_unit_test(rotation),       cmocka_unit_test(attempts_have_own_keys),
+        cmocka_unit_test(hostile_stream), cmocka_unit_test(failing_store),
+        cmocka_unit_test(taken_key),      cmocka_unit_test(refusals),
+        cmocka_unit_test(bad_options),    cmocka_unit_test(interval_rotation)};
     return cmocka_run_group_tests_name("lake sink", tests, NULL, NULL);
 }
