@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "pg/error.h"
@@ -16,6 +17,10 @@
 
 /* Encrypted data may wait inside the TLS library while the socket is silent: look again soon. */
 #define TLS_LOOK_US 50000
+/* While coalescing: bytes that wake us, and how long less than that may wait. A server sends 8 KiB at
+ * a time; waking for each of them costs more CPU than decoding it. */
+#define COALESCE_BYTES (128 * 1024)
+#define COALESCE_LOOK_US 5000
 /* How long destroy waits for cancel requests under way. */
 #define CANCEL_WAIT_SECONDS 2
 /* The oldest server whose catalogs and settings we know. */
@@ -198,12 +203,30 @@ static sluice_status wait_socket(struct sluice_pg_conn *conn, const char *what, 
     return rc > 0 && fds[0].revents != 0 ? SLUICE_OK : SLUICE_AGAIN;
 }
 
+void sluice_pg_coalesce(struct sluice_pg_conn *conn, int on)
+{
+    int fd = PQsocket(conn->pg);
+    int bytes = on ? COALESCE_BYTES : 1;
+    int domain = AF_UNIX;
+    socklen_t size = sizeof domain;
+    if (conn->coalescing == on || fd < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain == AF_UNIX) {
+        return;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0) {
+        conn->coalescing = on;
+    }
+}
+
 sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int64_t timeout_us,
                              struct sluice_error *err)
 {
     int64_t slice = timeout_us;
     if (conn->tls && slice > TLS_LOOK_US) {
         slice = TLS_LOOK_US;
+    }
+    if (conn->coalescing && slice > COALESCE_LOOK_US) {
+        slice = COALESCE_LOOK_US;
     }
     sluice_status st = wait_socket(conn, what, POLLIN, slice, err);
     if (st < 0) {

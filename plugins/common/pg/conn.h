@@ -26,6 +26,7 @@ struct sluice_pg_conn {
     int server_version;  /* 150020 */
     int sql_ascii;       /* the database has no encoding: text must be checked */
     int tls;             /* the connection is encrypted */
+    int coalescing;      /* see sluice_pg_coalesce */
     uint64_t received;   /* bytes seen waiting at the socket before reads: at least so many came */
     uint64_t generation; /* the owner's: which snapshot the transaction sees; 0 = none */
     uint64_t uses;       /* the owner's: shards read in this transaction */
@@ -65,6 +66,10 @@ sluice_status sluice_pg_command(struct sluice_pg_conn *conn, const char *what, c
 sluice_status sluice_pg_send(struct sluice_pg_conn *conn, const char *what, const char *sql,
                              int param_count, const char *const *params, struct sluice_error *err)
     SLUICE_MUST_CHECK;
+
+/* Asks the kernel to wake us only when much has come, for a connection that streams; 0 = off. What
+ * is less arrives within milliseconds all the same. Does nothing on Unix sockets. */
+void sluice_pg_coalesce(struct sluice_pg_conn *conn, int on);
 
 /* Waits until the socket has something, then lets libpq read it. OK = read; AGAIN = `timeout_us`
  * passed (then it tried to read as well); CANCELLED; IO when the connection broke. */

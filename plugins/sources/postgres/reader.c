@@ -9,6 +9,8 @@
 #define BATCH_WAIT_US 200000
 /* The batch is closed at once after a row this large, and the connection's grown buffer given up. */
 #define LARGE_ROW_BYTES (8u * 1024 * 1024)
+/* A shard that has sent this much is streaming: wake for large pieces only. */
+#define STREAMING_BYTES (1024u * 1024)
 /* Bytes assumed for a text value when sizing the columns' first buffers. */
 enum { TEXT_GUESS = 24, ROWS_MIN = 16 };
 
@@ -32,9 +34,10 @@ struct sluice_reader {
     struct sluice_rows rows;
     int64_t bytes; /* received for the batch under construction */
     int64_t bytes_max;
-    int64_t started_us; /* when its first row came */
-    uint64_t row_mark;  /* what the connection had received when the last row was taken */
-    char what[320];     /* object and operation, for errors */
+    int64_t started_us;  /* when its first row came */
+    uint64_t first_mark; /* what the connection had received when the shard began */
+    uint64_t row_mark;   /* what the connection had received when the last row was taken */
+    char what[320];      /* object and operation, for errors */
 };
 
 /* ---------------------------------------------------------------- statements ----------------- */
@@ -358,6 +361,7 @@ static sluice_status take_result(struct sluice_reader *rd, struct sluice_error *
     switch (PQresultStatus(result)) {
     case PGRES_COPY_OUT:
         rd->state = READER_ROWS;
+        rd->first_mark = rd->conn->received;
         rd->row_mark = rd->conn->received;
         if (PQnfields(result) != (int)rd->copy.count || PQbinaryTuples(result) != 1) {
             st = sluice_error_set(err, SLUICE_E_SCHEMA, 0,
@@ -416,6 +420,7 @@ static sluice_status advance(struct sluice_reader *rd, struct sluice_error *err)
                 return st;
             }
             rd->state = READER_TAIL;
+            sluice_pg_coalesce(rd->conn, 0);
             if (rd->rows.rows > 0) {
                 return SLUICE_OK;
             }
@@ -468,6 +473,9 @@ static sluice_status next_batch(struct sluice_reader *rd, int64_t timeout_us,
         SLUICE_TRY(sluice_pg_read(rd->conn, rd->what, until - now, err));
         if (rd->state == READER_ROWS) {
             SLUICE_TRY(check_unfinished(rd, err));
+            if (rd->conn->received - rd->first_mark > STREAMING_BYTES) {
+                sluice_pg_coalesce(rd->conn, 1);
+            }
         }
         looked = 1;
     }
