@@ -146,7 +146,8 @@ VALUES: dict[str, list[str]] = {
     "comp": ["ROW(1, 'x,\"y', '{1.1,NULL}')", "ROW(NULL, NULL, NULL)"],
     "dcomp": ["ROW(1, '', NULL)::comp"],
     "comp[]": ["ARRAY[ROW(1, 'a b', NULL)::comp, NULL]"],
-    "outer_t": ["ROW(ROW(1, 'a', NULL), ARRAY[ROW(2, 'b', '{1}')::comp], '2024-03-04 10:36:07+05:30', 0.1::float8 + 0.2, '1 day')"],
+    "outer_t": ["ROW(ROW(1, 'a', NULL), ARRAY[ROW(2, 'b', '{1}')::comp], '2024-03-04 10:36:07+05:30',"
+                " 0.1::float8 + 0.2, '1 day')"],
     "frange": ["'[0.1,2)'"],
     "drange": ["'[1,5)'"],
     '"My S".hstore': ["'a=>1, \"b c\"=>NULL'"],
@@ -245,7 +246,8 @@ def test_text_classes(db: pg.PgDatabase, reader: Reader):
 @pytest.mark.parametrize("policy", ["fail", "null", "text"])
 def test_timestamps_past_64_bits(db: pg.PgDatabase, binary: Path, policy: str):
     db.execute("CREATE TABLE t (id int, a timestamp NOT NULL, b timestamptz, c date, d numeric(4,1))",
-               "INSERT INTO t VALUES (1, '294276-12-31 23:59:59.999999', '294276-12-31 23:59:59+00', 'infinity', 'NaN')")
+               "INSERT INTO t VALUES (1, '294276-12-31 23:59:59.999999', '294276-12-31 23:59:59+00',"
+               " 'infinity', 'NaN')")
     reader = Reader(db, binary, on_unrepresentable=policy)
     if policy == "fail":
         rc, _, err = reader.run("--mode", "print", "public.t")
@@ -285,11 +287,13 @@ def test_kinds(db: pg.PgDatabase, binary: Path):
         "CREATE TABLE parent (a int); CREATE TABLE child (b int) INHERITS (parent)",
         "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (2, 3)",
         "CREATE VIEW v AS SELECT a, a::text || 'x' AS t FROM parent",
-        "CREATE MATERIALIZED VIEW m AS SELECT a FROM parent; CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS a WITH NO DATA",
+        "CREATE MATERIALIZED VIEW m AS SELECT a FROM parent",
+        "CREATE MATERIALIZED VIEW unfilled AS SELECT 1 AS a WITH NO DATA",
         "CREATE TABLE none (); INSERT INTO none DEFAULT VALUES; INSERT INTO none DEFAULT VALUES",
         "CREATE TABLE gen (a int, b int GENERATED ALWAYS AS (a * 2) STORED, c int GENERATED ALWAYS AS IDENTITY)",
         "INSERT INTO gen VALUES (21)",
-        'CREATE TABLE "We""ird.Näme ../x" ("Co""l" int, "select" text); INSERT INTO "We""ird.Näme ../x" VALUES (1, \'y\')',
+        'CREATE TABLE "We""ird.Näme ../x" ("Co""l" int, "select" text)',
+        'INSERT INTO "We""ird.Näme ../x" VALUES (1, \'y\')',
         "CREATE TABLE wide (%s)" % ", ".join(f"c{i} int" for i in range(1600)),
         "INSERT INTO wide (c0, c1599) VALUES (1, 2)",
         "CREATE TABLE \"%s\" (a int)" % ("n" * 63),
@@ -374,10 +378,12 @@ def test_partitions(db: pg.PgDatabase, binary: Path):
 
 def test_foreign_tables(db: pg.PgDatabase, reader: Reader):
     server = db.server
+    password = pg.PASSWORD.replace("'", "''")
     db.execute(
         "CREATE EXTENSION postgres_fdw",
-        f"CREATE SERVER me FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{server.port}', dbname '{db.name}')",
-        f"CREATE USER MAPPING FOR CURRENT_USER SERVER me OPTIONS (user '{pg.USER}', password '{pg.PASSWORD.replace(chr(39), chr(39) * 2)}')",
+        "CREATE SERVER me FOREIGN DATA WRAPPER postgres_fdw"
+        f" OPTIONS (host '127.0.0.1', port '{server.port}', dbname '{db.name}')",
+        f"CREATE USER MAPPING FOR CURRENT_USER SERVER me OPTIONS (user '{pg.USER}', password '{password}')",
         "CREATE TABLE near (a int NOT NULL, n numeric(6,2)); INSERT INTO near VALUES (1, 2.5)",
         "CREATE FOREIGN TABLE far (a int NOT NULL, n numeric(6,2)) SERVER me OPTIONS (table_name 'near')",
     )
@@ -388,7 +394,8 @@ def test_foreign_tables(db: pg.PgDatabase, reader: Reader):
 
 
 def test_choices(db: pg.PgDatabase, reader: Reader):
-    db.execute("CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t SELECT g, 'x' || g, -g FROM generate_series(1, 1000) g")
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a text, b int)",
+               "INSERT INTO t SELECT g, 'x' || g, -g FROM generate_series(1, 1000) g")
     assert reader.rows("--include", "id", "--include", "b", "--where", "id > 998 -- last", "public.t") == {
         "public.t": [["999", "-999"], ["1000", "-1000"]]}
     assert len(reader.rows("--limit", "7", "public.t")["public.t"]) == 7

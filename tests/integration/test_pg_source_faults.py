@@ -62,7 +62,8 @@ def test_a_server_that_is_not_postgres(db: pg.PgDatabase, binary: Path):
                 conn.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         thread = threading.Thread(target=answer)
         thread.start()
-        rc, _, err = Reader(db, binary, port=other.getsockname()[1], connect_timeout="5s", sslmode="disable").run("public.t")
+        port = other.getsockname()[1]
+        rc, _, err = Reader(db, binary, port=port, connect_timeout="5s", sslmode="disable").run("public.t")
         thread.join()
         assert rc == 1 and "UNAVAILABLE" in err
 
