@@ -22,7 +22,7 @@
 #define COALESCE_BYTES (128 * 1024)
 #define COALESCE_LOOK_US 5000
 /* How long destroy waits for cancel requests under way. */
-#define CANCEL_WAIT_SECONDS 2
+#define CANCEL_WAIT_SECONDS 1
 /* The oldest server whose catalogs and settings we know. */
 #define OLDEST_SERVER 120000
 
