@@ -190,7 +190,7 @@ class Engine:
             "TMPDIR": str(self.workdir),
             "XDG_STATE_HOME": str(self.workdir / "state"),
             "SLUICE_PLUGIN_DIR": str(self.plugin_dir),
-            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1",
+            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1:intercept_tls_get_addr=0",
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
             "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
         }
