@@ -68,6 +68,8 @@ TYPES: dict[str, list[str]] = {
     "xid8": ["'18446744073709551615'"],
     "tid": ["'(0,1)'"],
     "regclass": ["'pg_class'"],
+    "int2vector": ["'1 -2 3'", "''"],
+    "oidvector": ["'1 4294967295'"],
     "int4range": ["'[1,5)'", "'empty'", "'(,)'", "'(,3]'"],
     "numrange": ["'(1.10,2.20]'"],
     "daterange": ["'[2020-01-01,infinity)'", "'(,)'"],

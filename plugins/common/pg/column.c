@@ -21,6 +21,8 @@ enum {
     OID_TIME = 1083,
     OID_TIMESTAMP = 1114,
     OID_TIMESTAMPTZ = 1184,
+    OID_INT2VECTOR = 22, /* arrays without braces in text, divided by blanks */
+    OID_OIDVECTOR = 30,
     OID_NUMERIC = 1700,
     OID_UUID = 2950,
     OID_JSONB = 3802
@@ -130,6 +132,9 @@ static sluice_status add_class(const struct sluice_pg_types *types, uint32_t oid
     const struct binary_type *b = find_binary(t->oid);
     if (b != NULL || t->oid == OID_NUMERIC) {
         sluice_pg_text_add(out, b != NULL ? b->text_class : "n");
+    }
+    else if (t->oid == OID_INT2VECTOR || t->oid == OID_OIDVECTOR) {
+        sluice_pg_text_add(out, t->oid == OID_INT2VECTOR ? "[n ]" : "[s ]");
     }
     else if (depth < CLASS_DEPTH_MAX && t->element != 0) {
         sluice_pg_text_add(out, "[");
