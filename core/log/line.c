@@ -45,18 +45,35 @@ static size_t character(const char *text, size_t left)
     return 0;
 }
 
-static size_t escape_control(unsigned char byte, int json, char out[8])
+static size_t escape_control(unsigned c, int json, char out[8])
 {
-    const char *known = byte == '\n' ? "\\n" : byte == '\r' ? "\\r" : byte == '\t' ? "\\t" : NULL;
+    const char *known = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : NULL;
     if (known != NULL) {
         memcpy(out, known, 3);
         return 2;
     }
-    int size = snprintf(out, 8, json ? "\\u%04x" : "\\x%02x", (unsigned)byte);
+    int size = snprintf(out, 8, json || c > 0xff ? "\\u%04x" : "\\x%02x", c & 0xffffu);
     return (size_t)size;
 }
 
-/* One line whatever the message holds: control characters are escaped, bytes that are no UTF-8
+/* The code point of a character of several bytes that would steer a terminal (C1 controls) or turn
+ * the direction in which it writes; 0 = a harmless one. */
+static unsigned hostile(const char *text, size_t size)
+{
+    const unsigned char *b = (const unsigned char *)text;
+    unsigned c = 0;
+    if (size == 2) {
+        c = (b[0] & 0x1fu) << 6 | (b[1] & 0x3fu);
+    }
+    else if (size == 3) {
+        c = (b[0] & 0x0fu) << 12 | (b[1] & 0x3fu) << 6 | (b[2] & 0x3fu);
+    }
+    int is = (c >= 0x80 && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||
+             (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+    return is ? c : 0;
+}
+
+/* One line whatever the message holds: what steers a terminal is escaped, bytes that are no UTF-8
  * become U+FFFD. */
 static void put_escaped(struct log_line *line, const char *text, size_t size, int json)
 {
@@ -76,7 +93,13 @@ static void put_escaped(struct log_line *line, const char *text, size_t size, in
         }
         else {
             step = character(text + at, size - at);
-            fits = step > 0 ? put(line, text + at, step) : put(line, "\xef\xbf\xbd", 3);
+            unsigned bad = hostile(text + at, step);
+            if (bad != 0) {
+                fits = put(line, escaped, escape_control(bad, json, escaped));
+            }
+            else {
+                fits = step > 0 ? put(line, text + at, step) : put(line, "\xef\xbf\xbd", 3);
+            }
             step = step > 0 ? step : 1;
         }
         if (!fits) {

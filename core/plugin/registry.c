@@ -117,7 +117,8 @@ static sluice_status entry_add(struct sluice_registry *registry, const char *pat
     entry.loaded = loaded;
     registry->entries[registry->entry_count++] = entry;
     if (loaded == NULL) {
-        sluice_log_line(SLUICE_LOG_WARN, LOG_SCOPE, "refused path=%s reason=%s", entry.path,
+        /* Whoever asked for it says so; in nobody else's way. */
+        sluice_log_line(SLUICE_LOG_DEBUG, LOG_SCOPE, "refused path=%s reason=\"%s\"", entry.path,
                         entry.refusal);
     }
     else {

@@ -79,8 +79,13 @@ static void text_is_one_line(void **state)
     (void)state;
     log_text(SLUICE_LOG_INFO, "a\nb\tc\x1b[31m\x7f\xff\xc3\xa9");
     assert_true(has("a\\nb\\tc\\x1b[31m\\x7f\xef\xbf\xbd\xc3\xa9\n"));
+    /* C1 controls steer terminals too, and direction marks show names as others. */
+    log_text(SLUICE_LOG_INFO, "x\xc2\x9b"
+                              "31m\xc2\x85\xe2\x80\xae"
+                              "y\xe2\x81\xa9\xc2\xa0\xe2\x80\xa6");
+    assert_true(has("x\\x9b31m\\x85\\u202ey\\u2069\xc2\xa0\xe2\x80\xa6\n"));
     sluice_log_write(SLUICE_LOG_INFO, NULL, "", 0);
-    assert_int_equal(line_count, 2);
+    assert_int_equal(line_count, 3);
     sluice_log_setup(SLUICE_LOG_INFO, SLUICE_LOG_FORMAT_TEXT, 1);
     log_text(SLUICE_LOG_ERROR, "red");
     assert_true(has("\x1b[31mERROR\x1b[0m t red"));
@@ -93,6 +98,8 @@ static void json_is_escaped(void **state)
     log_text(SLUICE_LOG_WARN, "say \"hi\" \\ \x01 \n");
     assert_true(has("\",\"level\":\"warn\",\"scope\":\"t\","
                     "\"message\":\"say \\\"hi\\\" \\\\ \\u0001 \\n\"}\n"));
+    log_text(SLUICE_LOG_WARN, "\xc2\x9b\xe2\x80\xae");
+    assert_true(has("\"message\":\"\\u009b\\u202e\"}\n"));
     assert_int_equal(lines.data[0], '{');
 }
 
