@@ -326,6 +326,7 @@ int sluice_cli_main(int argc, char *const *argv)
     int fine = sluice_cli_args_parse(&cli.args, argc, argv, sluice_cli_commands, &usage);
     const struct sluice_cli_args *args = &cli.args;
     sluice_process_setup(sluice_cli_args_has(args, SLUICE_OPT_ALLOW_CORE));
+    sluice_log_secrets_of_environment();
     cli.quiet = sluice_cli_args_has(args, SLUICE_OPT_QUIET);
     sluice_cli_term_init(&cli.out, STDOUT_FILENO, sluice_cli_args_has(args, SLUICE_OPT_NO_COLOR));
     sluice_cli_term_init(&cli.err, STDERR_FILENO, sluice_cli_args_has(args, SLUICE_OPT_NO_COLOR));

@@ -330,17 +330,21 @@ static int check_map(struct checker *c, struct sluice_slot *slot, const struct s
     return 1;
 }
 
-/* All texts of the value, right or wrong: whoever wrote them under this key meant to hide them. */
-static void register_secrets(const struct sluice_yaml *node)
+/* All texts of the value, right or wrong: whoever wrote them under a secret key meant to hide them.
+ * Under any key, passwords within addresses. */
+static void register_secrets(const struct sluice_yaml *node, int is_secret)
 {
     if (node->kind == SLUICE_YAML_SCALAR) {
-        sluice_log_secret_add(node->text);
+        sluice_url_register_secret(node->text);
+        if (is_secret) {
+            sluice_log_secret_add(node->text);
+        }
     }
-    for (size_t i = 0; i < node->piece_count; i++) {
+    for (size_t i = 0; is_secret && i < node->piece_count; i++) {
         sluice_log_secret_add(node->pieces[i]);
     }
     for (size_t i = 0; i < node->count; i++) {
-        register_secrets(node->items[i]);
+        register_secrets(node->items[i], is_secret);
     }
 }
 
@@ -357,9 +361,7 @@ static int fill(struct checker *c, struct sluice_slot *slot, const struct sluice
     else {
         right = check_scalar(c, slot, node);
     }
-    if ((slot->option->flags & SLUICE_OPTION_SECRET) != 0) {
-        register_secrets(node);
-    }
+    register_secrets(node, (slot->option->flags & SLUICE_OPTION_SECRET) != 0);
     if (!right) {
         sluice_slot_clear(slot);
         return 0;

@@ -66,6 +66,13 @@ struct sluice_config *sluice_config_check_with(const struct sluice_option *const
 /* The value of an option that the table has; is_set 0 when absent or wrong. */
 struct sluice_value sluice_config_value(const struct sluice_config *config, const char *key);
 
+/* The password of a text of the form scheme://user:password@host…: its size, 0 = there is none. */
+size_t sluice_url_password(const char *text, size_t *start);
+/* Appends the text, such a password as "***". */
+void sluice_url_append_shown(struct sluice_str *out, const char *text);
+/* Lets the log redact it, as it stands and percent-decoded. */
+void sluice_url_register_secret(const char *text);
+
 /* Text for messages: quoted, cut when long; "" when it must not be shown. */
 struct sluice_shown {
     char text[72];

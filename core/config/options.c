@@ -113,7 +113,8 @@ static void append_list(struct sluice_str *text, const struct sluice_slot *slot)
 {
     sluice_str_append_char(text, '[');
     for (size_t i = 0; i < slot->used; i++) {
-        sluice_str_printf(text, "%s%s", i > 0 ? ", " : "", slot->items[i]);
+        sluice_str_append(text, i > 0 ? ", " : "");
+        sluice_url_append_shown(text, slot->items[i]);
     }
     sluice_str_append_char(text, ']');
 }
@@ -122,8 +123,8 @@ static void append_map(struct sluice_str *text, const struct sluice_slot *slot)
 {
     sluice_str_append_char(text, '{');
     for (size_t i = 0; i < slot->used; i++) {
-        sluice_str_printf(text, "%s%s: %s", i > 0 ? ", " : "", slot->pairs[i].key,
-                          slot->pairs[i].value);
+        sluice_str_printf(text, "%s%s: ", i > 0 ? ", " : "", slot->pairs[i].key);
+        sluice_url_append_shown(text, slot->pairs[i].value);
     }
     sluice_str_append_char(text, '}');
 }
@@ -148,7 +149,7 @@ void sluice_config_each(const struct sluice_config *config,
             append_map(&text, slot);
         }
         else {
-            sluice_str_append(&text, slot->text);
+            sluice_url_append_shown(&text, slot->text);
         }
         visit(ctx, slot->option->key, sluice_str_text(&text), slot->is_default);
         sluice_str_free(&text);

@@ -32,6 +32,9 @@ void sluice_log_secret_add(const char *secret);
 /* Replaces secrets inside a NUL-terminated text in place (the text never grows). Use on everything
  * that is printed but not logged: errors, --json. */
 void sluice_log_redact(char *text);
+/* Registers what variables of the environment hold whose names end in PASSWORD, SECRET, TOKEN and the
+ * like: libraries find them without asking us. */
+void sluice_log_secrets_of_environment(void);
 void sluice_log_secrets_clear(void);
 
 #endif /* SLUICE_LOG_LOG_H */

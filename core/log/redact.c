@@ -1,6 +1,8 @@
 /* Secrets: kept longest first, replaced wherever they stand, wiped when forgotten. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/str.h"
@@ -99,6 +101,23 @@ void sluice_log_secret_add(const char *secret)
         sluice_free_secret(form.data, form.cap);
     }
     sluice_log_unlock();
+}
+
+void sluice_log_secrets_of_environment(void)
+{
+    static const char *const endings[] = {"PASSWORD", "PASSWD",     "PASSPHRASE",       "SECRET",
+                                          "TOKEN",    "SECRET_KEY", "SECRET_ACCESS_KEY"};
+    for (char **one = environ; one != NULL && *one != NULL; one++) {
+        const char *equals = strchr(*one, '=');
+        size_t name = equals != NULL ? (size_t)(equals - *one) : 0;
+        for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+            size_t size = strlen(endings[i]);
+            if (name >= size && strncasecmp(equals - size, endings[i], size) == 0) {
+                sluice_log_secret_add(equals + 1);
+                break;
+            }
+        }
+    }
 }
 
 void sluice_log_secrets_clear(void)

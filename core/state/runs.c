@@ -45,7 +45,7 @@ sluice_status sluice_state_run_finish(struct sluice_state *state, int64_t run_id
         sluice_query_int(&query, 1, run_id);
         sluice_query_int(&query, 2, now_us);
         sluice_query_text(&query, 3, outcome);
-        sluice_query_text(&query, 4, message);
+        sluice_query_message(&query, 4, message);
         sluice_query_int(&query, 5, rows);
         status = sluice_query_run(&query, err);
     }

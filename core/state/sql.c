@@ -1,6 +1,8 @@
 /* SQLite under our errors, with the mutex, kept statements and transactions. */
 #include <string.h>
 
+#include "base/alloc.h"
+#include "log/log.h"
 #include "state/state_internal.h"
 
 static sluice_status damaged(struct sluice_state *state, int rc, const char *what,
@@ -120,6 +122,18 @@ void sluice_query_text(struct state_query *query, int index, const char *text)
 {
     latch(query, text != NULL ? sqlite3_bind_text(query->stmt, index, text, -1, SQLITE_TRANSIENT)
                               : sqlite3_bind_null(query->stmt, index));
+}
+
+void sluice_query_message(struct state_query *query, int index, const char *text)
+{
+    char *copy = text != NULL ? sluice_alloc_string(text) : NULL;
+    if (text != NULL && copy == NULL) {
+        latch(query, SQLITE_NOMEM);
+        return;
+    }
+    sluice_log_redact(copy);
+    sluice_query_text(query, index, copy);
+    sluice_free(copy);
 }
 
 void sluice_query_int(struct state_query *query, int index, int64_t value)

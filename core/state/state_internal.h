@@ -97,6 +97,8 @@ sluice_status sluice_query_begin(struct sluice_state *state, const char *sql, co
                                  struct state_query *query, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 void sluice_query_text(struct state_query *query, int index, const char *text); /* NULL = null */
+/* A message from outside: without secrets that it may hold. */
+void sluice_query_message(struct state_query *query, int index, const char *text);
 void sluice_query_int(struct state_query *query, int index, int64_t value);
 void sluice_query_blob(struct state_query *query, int index, const void *data, uint64_t size);
 /* SLUICE_OK = a row, SLUICE_END = no more. */

@@ -24,7 +24,7 @@ sluice_status sluice_state_stream_put(struct sluice_state *state, const char *lo
         sluice_query_text(&query, 3, stream->stream);
         sluice_query_text(&query, 4, stream->sink);
         sluice_query_text(&query, 5, stream->run != NULL ? stream->run : "");
-        sluice_query_text(&query, 6, stream->message);
+        sluice_query_message(&query, 6, stream->message);
         sluice_query_int(&query, 7, stream->status);
         sluice_query_int(&query, 8, stream->rows);
         sluice_query_int(&query, 9, stream->bytes);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "config/internal.h"
 #include "log/log.h"
 #include "sluice/option.h"
 
@@ -316,6 +317,53 @@ static void each(void **state)
     sluice_log_secrets_clear();
 }
 
+/* Under any key: proxies and endpoints are often written with their password. */
+static void passwords_in_addresses(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *shown;
+    } cases[] = {
+        {"http://user:p%40ss%2fword@proxy:3128/x", "http://user:***@proxy:3128/x"},
+        {"http://user:a@b/c?d#e@proxy:3128", "http://user:***@proxy:3128"},
+        {"http://:only@proxy", "http://:***@proxy"},
+        {"http://user@proxy:3128", "http://user@proxy:3128"},
+        {"http://user:@proxy", "http://user:@proxy"},
+        {"http://proxy:3128/a:b@c", "http://proxy:***@c"}, /* rather too much than too little */
+        {"http://proxy/a:b@c", "http://proxy/a:b@c"},
+        {"user:password@host", "user:password@host"},
+        {"://", "://"},
+        {"x://:@", "x://:@"},
+        {"", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sluice_str out = SLUICE_STR_INIT;
+        sluice_url_append_shown(&out, cases[i].text);
+        assert_string_equal(sluice_str_text(&out), cases[i].shown);
+        sluice_str_free(&out);
+    }
+    struct sluice_str out = SLUICE_STR_INIT;
+    struct sluice_config *config = check(&fake_all_types,
+                                         "text: http://u:first%2Fone@h\n"
+                                         "list: [a, \"ftp://u:second-one@h\"]\n"
+                                         "map: {k: \"x://u:third-one@h\"}\n",
+                                         "");
+    sluice_config_each(config, visit, &out);
+    assert_null(strstr(out.data, "one"));
+    assert_non_null(strstr(out.data, "text=http://u:***@h\n"));
+    assert_non_null(strstr(out.data, "list=[a, ftp://u:***@h]\n"));
+    assert_non_null(strstr(out.data, "map={k: x://u:***@h}\n"));
+    expect_redacted("first%2Fone", 1);
+    expect_redacted("first/one", 1);
+    expect_redacted("second-one", 1);
+    expect_redacted("third-one", 1);
+    expect_redacted("http", 0);
+    sluice_config_free(config);
+    sluice_str_free(&out);
+    sluice_log_secrets_clear();
+}
+
 static void from_pairs(void **state)
 {
     static const struct sluice_pair pairs[] = {{"text", "a: b # c"}, {"int", "5"},
@@ -369,6 +417,7 @@ const struct CMUnitTest option_tests[] = {
     cmocka_unit_test(quoted_variables),
     cmocka_unit_test(secrets_are_registered),
     cmocka_unit_test(each),
+    cmocka_unit_test(passwords_in_addresses),
     cmocka_unit_test(from_pairs),
     cmocka_unit_test(wrong_default),
 };

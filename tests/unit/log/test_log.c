@@ -150,6 +150,21 @@ static void secrets_are_replaced(void **state)
     assert_string_equal(again, "hunter2");
 }
 
+static void secrets_of_the_environment(void **state)
+{
+    (void)state;
+    assert_int_equal(setenv("TEST_LOG_PASSWORD", "in-the-environment", 1), 0);
+    assert_int_equal(setenv("test_log_token", "also-there", 1), 0);
+    assert_int_equal(setenv("TEST_LOG_TOKEN_COUNT", "not-hidden", 1), 0);
+    sluice_log_secrets_of_environment();
+    char text[] = "in-the-environment also-there not-hidden";
+    sluice_log_redact(text);
+    assert_string_equal(text, "*** *** not-hidden");
+    (void)unsetenv("TEST_LOG_PASSWORD");
+    (void)unsetenv("test_log_token");
+    (void)unsetenv("TEST_LOG_TOKEN_COUNT");
+}
+
 static void overlapping_secrets_leave_nothing(void **state)
 {
     (void)state;
@@ -324,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(json_is_escaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_messages_are_cut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(secrets_are_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(secrets_of_the_environment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(overlapping_secrets_leave_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cut_secrets_do_not_show, set_up, tear_down),
         cmocka_unit_test_setup_teardown(repeats_are_counted, set_up, tear_down),
