@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -68,10 +69,7 @@ static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc
             return SLUICE_E_NOMEM;
         }
         SLUICE_TRY(add_stream(source, stream, ctx->err));
-        int64_t limit = source->engine->options.row_limit > 0
-                            ? (int64_t)source->engine->options.row_limit
-                            : INT64_MAX;
-        atomic_store(&stream->limit_left, limit);
+        atomic_store(&stream->limit_left, sluice_flow_row_limit(source->engine));
     }
     stream->discovered = source->generation;
     if (problem != NULL && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
@@ -117,31 +115,37 @@ sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
     return SLUICE_OK;
 }
 
-static int done_by_state(const struct sluice_flow_stream *stream,
-                         const struct sluice_flow_leaf *leaf)
+/* Complete by the state, or by the sink's own token where the state did not come to know of it. A
+ * stream that is not in the state at all was reset: then it is loaded anew whatever the sink says. */
+static sluice_status look_complete(struct sluice_flow_stream *stream, size_t i,
+                                   struct sluice_error *err)
 {
-    struct sluice_str key = SLUICE_STR_INIT;
-    sluice_str_printf(&key, "%s\x1f%s\x1f%s", stream->source->node->id, stream->name,
-                      leaf->sink->node->id);
-    int done = !key.failed && sluice_map_has(&stream->source->engine->done, key.data);
-    sluice_str_free(&key);
-    return done;
+    struct sluice_flow_leaf *leaf = &stream->leaves[i];
+    int32_t known = sluice_flow_known(stream->source->engine, stream->source->node->id,
+                                      stream->name, leaf->sink->node->id);
+    const struct sluice_flow_complete *found =
+        sluice_map_get(&leaf->sink->complete, leaf->desc->name);
+    leaf->complete = known == SLUICE_STATE_STREAM_COMPLETE || (known >= 0 && found != NULL);
+    if (leaf->complete && known != SLUICE_STATE_STREAM_COMPLETE) {
+        leaf->rows = found->rows;
+        (void)snprintf(stream->run, sizeof stream->run, "%s", found->run);
+        return sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_COMPLETE, NULL, err);
+    }
+    return SLUICE_OK;
 }
 
 /* Which sinks still have to get the stream in this load. */
-static void mark_needed(struct sluice_flow_stream *stream)
+static sluice_status mark_needed(struct sluice_flow_stream *stream, struct sluice_error *err)
 {
     int needed = 0;
     int wired = 0;
     for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
         struct sluice_flow_leaf *leaf = &stream->leaves[i];
-        leaf->needed = leaf->desc != NULL && !leaf->complete && !leaf->failed;
         wired |= leaf->desc != NULL;
-        if (leaf->needed && (sluice_map_has(&leaf->sink->complete, leaf->desc->name) ||
-                             done_by_state(stream, leaf))) {
-            leaf->complete = 1;
-            leaf->needed = 0;
+        if (leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed)) {
+            SLUICE_TRY(look_complete(stream, i, err));
         }
+        leaf->needed = leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed);
         needed |= leaf->needed;
     }
     stream->selected = needed;
@@ -153,6 +157,7 @@ static void mark_needed(struct sluice_flow_stream *stream)
                               : "stream is dropped by every transform",
                         stream->name);
     }
+    return SLUICE_OK;
 }
 
 /* A stream that one sink gave up may still be due in another. */
@@ -166,14 +171,13 @@ static int is_over(const struct sluice_flow_stream *stream)
 static sluice_status check_any(const struct sluice_flow_source *source, size_t seen,
                                struct sluice_error *err)
 {
-    if (source->stream_count > 0) {
-        return SLUICE_OK;
+    if (source->stream_count > 0 || source->engine->options.table_count > 0) {
+        return SLUICE_OK; /* --tables may mean another source: looked at when all are open */
     }
     return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
-                            "source %s: no table matches tables.include%s (%zu tables seen); "
+                            "source %s: no table matches tables.include (%zu tables seen); "
                             "`sluice discover` lists them",
-                            source->node->id,
-                            source->engine->options.table_count > 0 ? " and --tables" : "", seen);
+                            source->node->id, seen);
 }
 
 sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
@@ -201,7 +205,7 @@ sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
             continue;
         }
         SLUICE_TRY(status);
-        mark_needed(stream);
+        SLUICE_TRY(mark_needed(stream, err));
     }
     return SLUICE_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "log/log.h"
 
 #define LOOP_US 200000 /* how late a delayed reopening may be noticed */
@@ -52,11 +53,11 @@ static void complete_leaf(struct sluice_flow_stream *stream, size_t i)
         status = sluice_flow_sink_end(engine, stream, leaf, &err);
     } while (status < 0 && wait_to_retry(engine, &backoff, leaf->sink->node->id, &err));
     if (status < 0) {
-        if (status == SLUICE_E_CANCELLED || sluice_flow_stopped(engine)) {
+        if (sluice_flow_stopped(engine)) {
             return; /* loaded anew by the next run */
         }
         if (sluice_flow_is_stream_error(&err, 1)) {
-            sluice_flow_stream_fail(stream, &err);
+            sluice_flow_leaf_fail(stream, i, &err);
         }
         else {
             sluice_flow_fail(engine, &err);
@@ -68,57 +69,32 @@ static void complete_leaf(struct sluice_flow_stream *stream, size_t i)
     if (sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_COMPLETE, NULL, &err) < 0) {
         sluice_flow_fail(engine, &err);
     }
+    SLUICE_FAILPOINT("flow.after_complete_state");
 }
 
 static void settle_stream(struct sluice_flow_stream *stream)
 {
-    int open = 0;
     for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
-        struct sluice_flow_leaf *leaf = &stream->leaves[i];
-        if (leaf->needed && !leaf->failed && leaf->shards_left == 0 &&
-            !atomic_load(&stream->abandoned)) {
+        const struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        if (leaf->needed && !atomic_load(&leaf->failed) && leaf->shards_left == 0) {
             complete_leaf(stream, i);
         }
-        open |= leaf->needed && !leaf->failed;
     }
     int32_t status = atomic_load(&stream->status);
-    if (open || status == SLUICE_PROGRESS_FAILED || status == SLUICE_PROGRESS_COMPLETE) {
+    if (sluice_flow_stream_open(stream) || atomic_load(&stream->abandoned) ||
+        status == SLUICE_PROGRESS_COMPLETE) {
         return;
     }
-    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
-        if (stream->leaves[i].failed) {
-            return; /* reported when the leaf failed */
-        }
-    }
+    /* Got on: the next trouble has all its tries. */
+    sluice_flow_backoff_init(&stream->source->backoff, &stream->source->node->retry);
     atomic_store(&stream->finished_us, now_us());
+    if (status == SLUICE_PROGRESS_FAILED) {
+        return; /* in some sink, and told then */
+    }
     atomic_store(&stream->status, SLUICE_PROGRESS_COMPLETE);
     sluice_log_line(SLUICE_LOG_INFO, stream->source->node->id,
                     "stream complete stream=%s rows=%llu run=%s", stream->name,
                     (unsigned long long)atomic_load(&stream->rows), stream->run);
-}
-
-/* One sink gave the stream up while others take it. */
-static void fail_leaf(struct sluice_flow_stream *stream, size_t i, const struct sluice_error *err)
-{
-    struct sluice_flow_leaf *leaf = &stream->leaves[i];
-    if (leaf->failed) {
-        return;
-    }
-    leaf->failed = 1;
-    char *expected = NULL;
-    char *message = sluice_alloc_string(err->message);
-    if (message == NULL || !atomic_compare_exchange_strong(&stream->message, &expected, message)) {
-        sluice_free(message);
-    }
-    atomic_store(&stream->status, SLUICE_PROGRESS_FAILED);
-    sluice_log_line(SLUICE_LOG_ERROR, leaf->sink->node->id,
-                    "stream failed in this sink, others go on stream=%s error=\"%s\"", stream->name,
-                    err->message);
-    struct sluice_error state_err = SLUICE_ERROR_INIT;
-    if (sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_FAILED, err->message,
-                                    &state_err) < 0) {
-        sluice_flow_fail(stream->source->engine, &state_err);
-    }
 }
 
 /* ---- shards that came back ---- */
@@ -128,11 +104,11 @@ static void shard_ok(struct sluice_engine *engine, struct sluice_flow_shard *sha
     struct sluice_flow_stream *stream = shard->stream;
     for (size_t i = 0; i < shard->source->tree.leaf_count; i++) {
         struct sluice_flow_leaf *leaf = &stream->leaves[i];
-        if (!leaf->needed) {
+        if (!leaf->needed || atomic_load(&leaf->failed)) {
             continue;
         }
         if (shard->leaf_failed[i]) {
-            fail_leaf(stream, i, &shard->leaf_err[i]);
+            sluice_flow_leaf_fail(stream, i, &shard->leaf_err[i]);
         }
         else if (shard->committed[i]) {
             leaf->rows += shard->leaf_rows[i];
@@ -148,32 +124,33 @@ static void shard_ok(struct sluice_engine *engine, struct sluice_flow_shard *sha
     sluice_flow_shard_free(shard);
 }
 
-static void source_lost(struct sluice_engine *engine, struct sluice_flow_shard *shard)
+static void source_lost(struct sluice_engine *engine, struct sluice_flow_source *source,
+                        struct sluice_error *err)
 {
-    struct sluice_flow_source *source = shard->source;
-    if (!atomic_load(&source->lost)) {
-        int64_t wait = sluice_backoff_next(&source->backoff);
-        if (wait < 0) {
-            shard->err.flags |= SLUICE_ERROR_FATAL;
-            sluice_flow_fail(engine, &shard->err);
-        }
-        else {
-            sluice_log_line(SLUICE_LOG_WARN, source->node->id,
-                            "unfinished tables start anew under a new snapshot error=\"%s\"",
-                            shard->err.message);
-            source->reopen_at_us = now_us() + wait;
-            atomic_fetch_add(&engine->retries, 1);
-            atomic_store(&source->lost, 1);
-        }
-        sluice_pool_drop(engine, source, NULL);
+    if (atomic_load(&source->lost)) {
+        return;
     }
-    sluice_flow_shard_free(shard);
+    int64_t wait = sluice_backoff_next(&source->backoff);
+    if (wait < 0) {
+        err->flags |= SLUICE_ERROR_FATAL;
+        sluice_flow_fail(engine, err);
+    }
+    else {
+        sluice_log_line(SLUICE_LOG_WARN, source->node->id,
+                        "unfinished tables start anew under a new snapshot error=\"%s\"",
+                        err->message);
+        source->reopen_at_us = now_us() + wait;
+        atomic_fetch_add(&engine->retries, 1);
+        atomic_store(&source->lost, 1);
+    }
+    sluice_pool_drop(engine, source, NULL);
 }
 
 /* Puts the shard back with a delay; 0 = it has no tries left. */
-static int retry_shard(struct sluice_engine *engine, struct sluice_flow_shard *shard)
+static int retry_shard(struct sluice_engine *engine, struct sluice_flow_shard *shard,
+                       const struct sluice_error *err)
 {
-    int64_t wait = is_retryable(&shard->err) ? sluice_backoff_next(&shard->backoff) : -1;
+    int64_t wait = is_retryable(err) ? sluice_backoff_next(&shard->backoff) : -1;
     if (wait < 0) {
         return 0;
     }
@@ -181,7 +158,7 @@ static int retry_shard(struct sluice_engine *engine, struct sluice_flow_shard *s
     sluice_duration_format(wait, text);
     sluice_log_line(SLUICE_LOG_WARN, shard->source->node->id,
                     "shard is read again in %s shard=%s error=\"%s\"", text, shard->desc.id,
-                    shard->err.message);
+                    err->message);
     atomic_fetch_add(&shard->stream->retries, 1);
     atomic_fetch_add(&engine->retries, 1);
     shard->not_before_us = now_us() + wait;
@@ -190,33 +167,49 @@ static int retry_shard(struct sluice_engine *engine, struct sluice_flow_shard *s
     return 1;
 }
 
-static void shard_back(struct sluice_engine *engine, struct sluice_flow_shard *shard)
+/* A shard whose try failed: read again, given up with its stream, its source or the run. */
+static void shard_failed(struct sluice_engine *engine, struct sluice_flow_shard *shard)
 {
     struct sluice_flow_stream *stream = shard->stream;
-    if (shard->status >= 0) {
-        shard_ok(engine, shard);
+    struct sluice_error err = sluice_flow_shard_error(shard);
+    if (sluice_flow_stopped(engine) || atomic_load(&stream->abandoned) ||
+        atomic_load(&shard->source->lost)) {
+        sluice_flow_shard_free(shard); /* nothing hangs on it any more */
         return;
     }
-    if (shard->status == SLUICE_E_SNAPSHOT_LOST && !sluice_flow_stopped(engine)) {
-        source_lost(engine, shard);
-        return;
-    }
-    if (sluice_flow_stopped(engine) || shard->status == SLUICE_E_CANCELLED ||
-        atomic_load(&stream->abandoned) || atomic_load(&shard->source->lost)) {
+    if (shard->status == SLUICE_E_SNAPSHOT_LOST) {
+        source_lost(engine, shard->source, &err);
         sluice_flow_shard_free(shard);
         return;
     }
-    if (retry_shard(engine, shard)) {
+    if (shard->status == SLUICE_E_CANCELLED) {
+        err.flags = SLUICE_ERROR_RETRYABLE; /* we did not ask for that: its rows are still due */
+    }
+    if (retry_shard(engine, shard, &err)) {
         return;
     }
-    if (sluice_flow_is_stream_error(&shard->err, shard->err_leaf != SIZE_MAX)) {
-        sluice_flow_stream_fail(stream, &shard->err);
+    if (sluice_flow_is_stream_error(&err, shard->err_leaf != SIZE_MAX)) {
+        sluice_flow_stream_fail(stream, &err);
         sluice_pool_drop(engine, NULL, stream);
     }
     else {
-        sluice_flow_fail(engine, &shard->err);
+        sluice_flow_fail(engine, &err);
     }
     sluice_flow_shard_free(shard);
+}
+
+static void shards_back(struct sluice_engine *engine, struct sluice_flow_shard *list)
+{
+    while (list != NULL) {
+        struct sluice_flow_shard *next = list->next;
+        if (list->status >= 0) {
+            shard_ok(engine, list);
+        }
+        else {
+            shard_failed(engine, list);
+        }
+        list = next;
+    }
 }
 
 /* ---- opening ---- */
@@ -278,11 +271,18 @@ static sluice_status open_sink(struct sluice_engine *engine, struct sluice_flow_
 
 sluice_status sluice_control_open(struct sluice_engine *engine, struct sluice_error *err)
 {
+    size_t streams = 0;
     for (size_t i = 0; i < engine->sink_count; i++) {
         SLUICE_TRY(open_sink(engine, &engine->sinks[i], err));
     }
     for (size_t i = 0; i < engine->source_count; i++) {
         SLUICE_TRY(open_source(engine, &engine->sources[i], err));
+        streams += engine->sources[i].stream_count;
+    }
+    if (streams == 0 && engine->options.table_count > 0) {
+        return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                                "no table matches tables.include and --tables; `sluice discover` "
+                                "lists them");
     }
     return SLUICE_OK;
 }
@@ -307,7 +307,7 @@ static int reopen_lost(struct sluice_engine *engine)
         }
         sluice_flow_source_close(source);
         struct sluice_error err = SLUICE_ERROR_INIT;
-        if (open_source(engine, source, &err) < 0) {
+        if (open_source(engine, source, &err) < 0 && !sluice_flow_stopped(engine)) {
             sluice_flow_fail(engine, &err);
         }
     }
@@ -317,12 +317,7 @@ static int reopen_lost(struct sluice_engine *engine)
 void sluice_control_loop(struct sluice_engine *engine)
 {
     while (!sluice_flow_stopped(engine)) {
-        struct sluice_flow_shard *list = sluice_pool_wait(engine, LOOP_US);
-        while (list != NULL) {
-            struct sluice_flow_shard *next = list->next;
-            shard_back(engine, list);
-            list = next;
-        }
+        shards_back(engine, sluice_pool_wait(engine, LOOP_US));
         if (sluice_flow_stopped(engine)) {
             break;
         }
@@ -336,18 +331,15 @@ void sluice_control_loop(struct sluice_engine *engine)
 void sluice_control_end(struct sluice_engine *engine)
 {
     sluice_pool_drop(engine, NULL, NULL);
-    struct sluice_flow_shard *list = sluice_pool_wait(engine, 0);
-    while (list != NULL) {
-        struct sluice_flow_shard *next = list->next;
-        shard_back(engine, list);
-        list = next;
-    }
+    shards_back(engine, sluice_pool_wait(engine, 0));
     sluice_pool_drop(engine, NULL, NULL);
     for (size_t i = 0; i < engine->source_count; i++) {
         for (size_t k = 0; k < engine->sources[i].stream_count; k++) {
             struct sluice_flow_stream *stream = engine->sources[i].streams[k];
             int32_t status = atomic_load(&stream->status);
-            if (status == SLUICE_PROGRESS_RUNNING || status == SLUICE_PROGRESS_WAITING) {
+            int waits = status == SLUICE_PROGRESS_RUNNING || status == SLUICE_PROGRESS_WAITING;
+            engine->streams_left += waits || sluice_flow_stream_open(stream);
+            if (waits) {
                 atomic_store(&stream->finished_us, now_us());
                 atomic_store(&stream->status, SLUICE_PROGRESS_STOPPED);
             }

@@ -7,11 +7,13 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/limits.h"
 #include "flow/control.h"
 #include "log/log.h"
 
-#define MEMORY_PER_WORKER (16u * 1024u * 1024u) /* a batch, an encoder, a part being filled */
+#define MEMORY_PER_WORKER (8u * 1024u * 1024u) /* a batch, and what the source holds */
+#define MEMORY_PER_LANE (8u * 1024u * 1024u)   /* an encoder, a part being filled */
 
 static uint32_t choose_workers(const struct sluice_engine *engine)
 {
@@ -24,7 +26,12 @@ static uint32_t choose_workers(const struct sluice_engine *engine)
     if (n > SLUICE_LIMIT_PARALLELISM) {
         n = SLUICE_LIMIT_PARALLELISM;
     }
-    uint64_t fit = engine->budget.limit / MEMORY_PER_WORKER;
+    uint64_t lanes = 1;
+    for (size_t i = 0; i < engine->source_count; i++) {
+        uint64_t own = engine->sources[i].tree.leaf_count;
+        lanes = own > lanes ? own : lanes;
+    }
+    uint64_t fit = engine->budget.limit / (MEMORY_PER_WORKER + lanes * MEMORY_PER_LANE);
     if (fit < 1) {
         fit = 1;
     }
@@ -92,17 +99,18 @@ sluice_status sluice_engine_create(const struct sluice_pipeline *pipeline,
     engine->options = *options;
     /* A part of the tables, or of their rows, is a load of its own that no later run goes on with. */
     engine->state = options->row_limit > 0 || options->table_count > 0 ? NULL : state;
+    engine->stamps = state;
     sluice_budget_init(&engine->budget, pipeline->memory_bytes != 0 ? pipeline->memory_bytes
                                                                     : SLUICE_DEFAULT_MEMORY);
     init_sync(engine);
     atomic_store(&engine->phase, "connecting");
+    atomic_store(&engine->load_id, "");
     engine->started_us = sluice_now_us(SLUICE_CLOCK_MONOTONIC);
     engine->metrics = sluice_metrics_create();
     engine->env = (struct sluice_flow_env){.pipeline = pipeline,
                                            .cancel = &engine->cancel,
                                            .budget = &engine->budget,
                                            .metrics = engine->metrics};
-    engine->worker_count = choose_workers(engine);
     status = engine->metrics == NULL
                  ? sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for the metrics")
                  : make_nodes(engine, err);
@@ -110,6 +118,7 @@ sluice_status sluice_engine_create(const struct sluice_pipeline *pipeline,
         sluice_engine_destroy(engine);
         return status;
     }
+    engine->worker_count = choose_workers(engine);
     *out = engine;
     return SLUICE_OK;
 }
@@ -127,7 +136,7 @@ void sluice_engine_destroy(struct sluice_engine *engine)
     }
     sluice_free(engine->sources);
     sluice_free(engine->sinks);
-    sluice_map_free(&engine->done);
+    sluice_map_free(&engine->known);
     sluice_metrics_destroy(engine->metrics);
     sluice_budget_free(&engine->budget);
     sluice_cancel_free(&engine->cancel);
@@ -144,6 +153,12 @@ int sluice_flow_stopped(struct sluice_engine *engine)
 {
     return atomic_load(&engine->drained) || atomic_load(&engine->failed) ||
            sluice_cancel_raised(&engine->cancel);
+}
+
+int64_t sluice_flow_row_limit(const struct sluice_engine *engine)
+{
+    uint64_t limit = engine->options.row_limit;
+    return limit == 0 || limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
 }
 
 void sluice_flow_cancel_all(struct sluice_engine *engine)
@@ -210,22 +225,46 @@ static sluice_status choose_load(struct sluice_engine *engine, struct sluice_err
     return sluice_state_load_begin(engine->state, now, &engine->load, err);
 }
 
-static sluice_status keep_done(void *ctx, const struct sluice_state_stream *stream)
+static int known_key(struct sluice_str *key, const char *source, const char *stream,
+                     const char *sink)
+{
+    sluice_str_printf(key, "%s\x1f%s\x1f%s", source, stream, sink);
+    return !key->failed;
+}
+
+/* What the map of known streams points to: one constant for each status. */
+static const int32_t known_statuses[] = {SLUICE_STATE_STREAM_PENDING, SLUICE_STATE_STREAM_LOADING,
+                                         SLUICE_STATE_STREAM_COMPLETE, SLUICE_STATE_STREAM_FAILED};
+
+static sluice_status keep_known(void *ctx, const struct sluice_state_stream *stream)
 {
     struct sluice_engine *engine = ctx;
-    if (stream->status != SLUICE_STATE_STREAM_COMPLETE) {
-        return SLUICE_OK;
+    if (stream->status < 0 || stream->status > SLUICE_STATE_STREAM_FAILED) {
+        return SLUICE_OK; /* of a newer version: read anew */
     }
     struct sluice_str key = SLUICE_STR_INIT;
-    sluice_str_printf(&key, "%s\x1f%s\x1f%s", stream->source, stream->stream, stream->sink);
-    int ok = !key.failed && sluice_map_put(&engine->done, key.data, engine);
+    int ok = known_key(&key, stream->source, stream->stream, stream->sink) &&
+             sluice_map_put(&engine->known, key.data,
+                            (void *)(uintptr_t)&known_statuses[stream->status]);
     sluice_str_free(&key);
     return ok ? SLUICE_OK : SLUICE_E_NOMEM;
+}
+
+int32_t sluice_flow_known(const struct sluice_engine *engine, const char *source,
+                          const char *stream, const char *sink)
+{
+    struct sluice_str key = SLUICE_STR_INIT;
+    const int32_t *found =
+        known_key(&key, source, stream, sink) ? sluice_map_get(&engine->known, key.data) : NULL;
+    sluice_str_free(&key);
+    return found != NULL ? *found : -1;
 }
 
 static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *err)
 {
     SLUICE_TRY(choose_load(engine, err));
+    atomic_store(&engine->load_id, engine->load.load_id);
+    SLUICE_FAILPOINT("flow.after_load_begin");
     sluice_log_line(SLUICE_LOG_INFO, "flow", "%s pipeline=%s load=%s workers=%u",
                     engine->resumed ? "going on with an unfinished load" : "load begins",
                     engine->pipeline->name, engine->load.load_id, engine->worker_count);
@@ -234,14 +273,17 @@ static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *
                                           sluice_now_us(SLUICE_CLOCK_WALL), &engine->run_id, err));
         if (engine->resumed) {
             SLUICE_TRY(
-                sluice_state_streams(engine->state, engine->load.load_id, keep_done, engine, err));
+                sluice_state_streams(engine->state, engine->load.load_id, keep_known, engine, err));
         }
     }
-    return sluice_control_open(engine, err);
+    SLUICE_TRY(sluice_control_open(engine, err));
+    engine->opened = 1;
+    return SLUICE_OK;
 }
 
 /* Writes how the run ended. A load is over when every stream is complete or given up: the next run
- * then begins a new one, so that one table that cannot be read keeps no other from being loaded. */
+ * then begins a new one, so that one table that cannot be read keeps no other from being loaded. It
+ * is over as well when the run was asked to stop with nothing left to do. */
 static sluice_status finish_state(struct sluice_engine *engine, const struct sluice_error *died,
                                   struct sluice_error *err)
 {
@@ -257,11 +299,13 @@ static sluice_status finish_state(struct sluice_engine *engine, const struct slu
         (void)snprintf(message, sizeof message, "%u of %u tables failed", progress.streams_failed,
                        progress.streams_total);
     }
-    if (died == NULL && atomic_load(&engine->drained)) {
-        outcome = "stopped";
+    if (died == NULL && engine->opened && engine->streams_left == 0) {
+        SLUICE_FAILPOINT("flow.before_load_finish");
+        SLUICE_TRY(sluice_state_load_finish(engine->state, engine->load.load_id, now, err));
+        SLUICE_FAILPOINT("flow.after_load_finish");
     }
     else if (died == NULL) {
-        SLUICE_TRY(sluice_state_load_finish(engine->state, engine->load.load_id, now, err));
+        outcome = "stopped";
     }
     const char *why = died != NULL ? died->message : message;
     return sluice_state_run_finish(engine->state, engine->run_id, now, outcome,
@@ -287,6 +331,12 @@ sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_erro
     }
     else if (status < 0 && atomic_load(&engine->drained)) {
         status = SLUICE_OK; /* what was cut short by the stop is no error */
+    }
+    else if (status >= 0 && engine->streams_left > 0 && !atomic_load(&engine->drained)) {
+        status = sluice_error_set(err, SLUICE_E_INTERNAL, SLUICE_ERROR_FATAL,
+                                  "%u tables were left neither complete nor failed: a bug; run "
+                                  "again to load them",
+                                  engine->streams_left);
     }
     struct sluice_error state_err = SLUICE_ERROR_INIT;
     sluice_status kept = finish_state(engine, status < 0 ? err : NULL, &state_err);
@@ -344,7 +394,7 @@ void sluice_engine_progress(struct sluice_engine *engine, struct sluice_progress
                             sluice_progress_visit visit, void *ctx)
 {
     *out = (struct sluice_progress){.phase = atomic_load(&engine->phase),
-                                    .load_id = engine->load.load_id,
+                                    .load_id = atomic_load(&engine->load_id),
                                     .started_us = engine->started_us,
                                     .now_us = sluice_now_us(SLUICE_CLOCK_MONOTONIC),
                                     .memory_used = sluice_budget_used(&engine->budget),

@@ -38,11 +38,11 @@ struct sluice_flow_complete {
 struct sluice_flow_leaf {
     struct sluice_flow_sink *sink;
     struct sluice_stream_desc *desc; /* as it reaches the sink; NULL = dropped */
-    int needed;                      /* this load has to bring it */
+    int needed; /* this load has to bring it; does not change while shards of the stream are read */
     int complete;
-    int failed;
-    uint32_t shards_left; /* not yet committed in this attempt; controller only */
-    uint64_t rows;        /* committed in this attempt; controller only */
+    _Atomic int32_t failed; /* given up; workers look, so that they write no more for it */
+    uint32_t shards_left;   /* not yet committed in this attempt; controller only */
+    uint64_t rows;          /* committed in this attempt; controller only */
 };
 
 /* ---- a stream of a source ---- */
@@ -54,8 +54,8 @@ struct sluice_flow_stream {
     char run[40];
     struct sluice_flow_leaf *leaves; /* as source->tree.leaves */
     _Atomic int32_t status;          /* SLUICE_PROGRESS_* */
-    _Atomic int32_t abandoned; /* running shards are to stop: the stream failed or starts anew */
-    _Atomic uint64_t rows;     /* read in this attempt */
+    _Atomic int32_t abandoned;       /* running shards are to stop: no sink takes it any more */
+    _Atomic uint64_t rows;           /* read in this attempt */
     _Atomic uint64_t bytes;
     _Atomic int64_t limit_left; /* rows that may still be read; INT64_MAX = no limit */
     _Atomic int64_t started_us;
@@ -81,13 +81,14 @@ struct sluice_flow_shard {
     uint32_t generation;   /* of the source's attempt */
     int64_t not_before_us; /* monotonic: backoff */
     struct sluice_backoff backoff;
-    unsigned char *committed; /* per leaf */
-    uint64_t *leaf_rows;      /* per leaf: rows given to the lane by the try that committed */
-    sluice_status status;     /* of the last try */
-    struct sluice_error err;
+    unsigned char *committed;   /* per leaf */
+    uint64_t *leaf_rows;        /* per leaf: rows given to the lane by the try that committed */
+    sluice_status status;       /* of the last try */
     size_t err_leaf;            /* leaf that failed; SIZE_MAX = the source */
     unsigned char *leaf_failed; /* per leaf: given up, other leaves went on */
-    struct sluice_error *leaf_err;
+    /* Made when first needed: a kilobyte each would be much for 100,000 shards. */
+    struct sluice_error *err;
+    struct sluice_error *leaf_err; /* per leaf */
 };
 
 /* ---- a source instance ---- */
@@ -114,7 +115,8 @@ struct sluice_flow_source {
 struct sluice_engine {
     const struct sluice_pipeline *pipeline;
     struct sluice_registry *registry;
-    struct sluice_state *state; /* NULL = nothing is remembered */
+    struct sluice_state *state;  /* NULL = nothing is remembered */
+    struct sluice_state *stamps; /* names runs; also where nothing else is remembered */
     struct sluice_run_options options;
     char **table_patterns;
     struct sluice_cancel cancel;
@@ -122,8 +124,11 @@ struct sluice_engine {
     struct sluice_metrics *metrics;
     struct sluice_flow_env env;
     struct sluice_state_load load;
-    struct sluice_map done; /* "source\x1fstream\x1fsink" complete in this load by the state */
+    _Atomic(const char *) load_id; /* of `load`, for watchers; "" until it is chosen */
+    struct sluice_map known;       /* "source\x1fstream\x1fsink" -> int32_t: status by the state */
     int resumed;
+    int opened;            /* every node is open: all streams are known */
+    uint32_t streams_left; /* at the end: neither complete nor given up */
     int64_t run_id;
 
     struct sluice_flow_sink *sinks;
@@ -157,6 +162,10 @@ struct sluice_engine {
 void sluice_flow_fail(struct sluice_engine *engine, const struct sluice_error *err);
 int sluice_flow_stopped(struct sluice_engine *engine); /* drained, failed or cancelled */
 void sluice_flow_cancel_all(struct sluice_engine *engine);
+int64_t sluice_flow_row_limit(const struct sluice_engine *engine); /* INT64_MAX = none */
+/* SLUICE_STATE_STREAM_* of an unfinished load that this run goes on with; -1 = not in the state. */
+int32_t sluice_flow_known(const struct sluice_engine *engine, const char *source,
+                          const char *stream, const char *sink);
 
 /* sink.c [ctl] */
 sluice_status sluice_flow_sink_open(struct sluice_engine *engine, struct sluice_flow_sink *sink,
@@ -213,8 +222,16 @@ sluice_status sluice_flow_stream_remember(struct sluice_flow_stream *stream, siz
                                           int32_t status, const char *message,
                                           struct sluice_error *err);
 
+/* Gives the stream up in one sink. The others go on with it; if there are none, it is over. [ctl] */
+void sluice_flow_leaf_fail(struct sluice_flow_stream *stream, size_t leaf,
+                           const struct sluice_error *err);
+/* 1 while some sink still is to get the stream. [ctl] */
+int sluice_flow_stream_open(const struct sluice_flow_stream *stream);
+
 /* shard.c: reads one shard to its end on the calling worker. Fills shard->status/err. */
 void sluice_flow_shard_run(struct sluice_engine *engine, struct sluice_flow_shard *shard);
+/* What the last try died of. */
+struct sluice_error sluice_flow_shard_error(const struct sluice_flow_shard *shard);
 
 /* pool.c: workers and the lists between them and the controller. */
 sluice_status sluice_pool_start(struct sluice_engine *engine, uint32_t workers,

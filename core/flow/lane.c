@@ -11,6 +11,7 @@
 
 #define QUEUE_MAX_BYTES (8u * 1024u * 1024u)
 #define QUEUE_MIN_BYTES (512u * 1024u)
+#define FULL_WAIT_US 5000 /* before a sink that is full is asked again */
 
 /* A wait on a condition of the monotonic clock; 0 = the time is up. */
 static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t deadline_us)
@@ -21,9 +22,20 @@ static int wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t dead
            sluice_now_us(SLUICE_CLOCK_MONOTONIC) < deadline_us;
 }
 
-/* lane_write until it is taken; AGAIN is only for a sink whose buffers are full. */
+static int is_aborting(struct sluice_flow_lane *lane)
+{
+    if (!lane->threaded) {
+        return 0;
+    }
+    pthread_mutex_lock(&lane->mutex);
+    int aborting = lane->aborting;
+    pthread_mutex_unlock(&lane->mutex);
+    return aborting;
+}
+
+/* lane_write until it is taken; AGAIN only when the sink's buffers stayed full until the deadline. */
 static sluice_status write_batch(struct sluice_flow_lane *lane, struct sluice_batch *batch,
-                                 struct sluice_error *err)
+                                 int64_t deadline_us, struct sluice_error *err)
 {
     uint64_t rows = (uint64_t)batch->array.length;
     for (;;) {
@@ -35,7 +47,11 @@ static sluice_status write_batch(struct sluice_flow_lane *lane, struct sluice_ba
         if (status < 0) {
             return status;
         }
-        if (sluice_flow_stopped(lane->engine) || sluice_cancel_sleep(&lane->engine->cancel, 5000)) {
+        if (sluice_now_us(SLUICE_CLOCK_MONOTONIC) >= deadline_us) {
+            return SLUICE_AGAIN;
+        }
+        if (is_aborting(lane) || sluice_flow_stopped(lane->engine) ||
+            sluice_cancel_sleep(&lane->engine->cancel, FULL_WAIT_US)) {
             return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "stopped");
         }
     }
@@ -67,7 +83,7 @@ static void *lane_main(void *arg)
         int skip = lane->aborting || lane->status < 0;
         pthread_mutex_unlock(&lane->mutex);
         struct sluice_error err = SLUICE_ERROR_INIT;
-        sluice_status status = skip ? SLUICE_OK : write_batch(lane, &item->batch, &err);
+        sluice_status status = skip ? SLUICE_OK : write_batch(lane, &item->batch, INT64_MAX, &err);
         pthread_mutex_lock(&lane->mutex);
         lane->queued_bytes -= item->bytes;
         if (status < 0 && lane->status == SLUICE_OK) {
@@ -133,15 +149,19 @@ sluice_status sluice_flow_lane_open(struct sluice_flow_lane *lane, struct sluice
 sluice_status sluice_flow_lane_put(struct sluice_flow_lane *lane, struct sluice_batch *batch,
                                    int64_t timeout_us, struct sluice_error *err)
 {
+    int64_t deadline = sluice_now_us(SLUICE_CLOCK_MONOTONIC) + timeout_us;
     if (!lane->threaded) {
-        return write_batch(lane, batch, err);
+        return write_batch(lane, batch, deadline, err);
     }
-    uint64_t bytes = batch->bytes > 0 ? batch->bytes : 1;
+    uint64_t bytes = batch->bytes;
+    if (bytes == 0) { /* a transform did not say */
+        bytes = sluice_array_bytes(lane->stream->leaves[lane->leaf].desc->schema, &batch->array);
+    }
+    bytes = bytes > 0 ? bytes : 1;
     struct sluice_lane_item *item = sluice_alloc_zero(1, sizeof *item);
     if (item == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a queued batch");
     }
-    int64_t deadline = sluice_now_us(SLUICE_CLOCK_MONOTONIC) + timeout_us;
     sluice_status status = SLUICE_OK;
     pthread_mutex_lock(&lane->mutex);
     while (lane->status == SLUICE_OK && lane->queued_bytes > 0 &&
@@ -158,6 +178,7 @@ sluice_status sluice_flow_lane_put(struct sluice_flow_lane *lane, struct sluice_
     if (status == SLUICE_OK) {
         item->batch = *batch;
         sluice_array_move(&batch->array, &item->batch.array);
+        item->batch.position = (struct sluice_bytes){NULL, 0}; /* valid until the next read alone */
         item->bytes = bytes;
         sluice_budget_take(&lane->engine->budget, bytes, 1);
         *lane->tail = item;
@@ -219,12 +240,16 @@ sluice_status sluice_flow_lane_commit(struct sluice_flow_lane *lane,
     }
     struct sluice_commit commit = {
         .struct_size = sizeof commit, .epoch = 1, .token = {encoded.data, encoded.size}};
-    SLUICE_FAILPOINT("flow.before_sink_commit");
-    status = lane->sink->api->lane_commit(lane->lane, &commit, err);
+    status = sluice_failpoint_error("flow.before_sink_commit", err);
+    if (status >= 0) {
+        status = lane->sink->api->lane_commit(lane->lane, &commit, err);
+    }
+    if (status >= 0) { /* as if the reply were lost */
+        status = sluice_failpoint_error("flow.after_sink_commit", err);
+    }
     if (status < 0) {
         goto out;
     }
-    SLUICE_FAILPOINT("flow.after_sink_commit");
     if (engine->state != NULL) {
         struct sluice_state_lane kept = {.sink = lane->sink->node->id,
                                          .shard = shard->desc.id,

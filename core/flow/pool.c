@@ -114,14 +114,20 @@ void sluice_pool_stop(struct sluice_engine *engine)
     engine->worker_threads = 0;
 }
 
-static void insert_sorted(struct sluice_engine *engine, struct sluice_flow_shard *shard)
+/* Merges two sorted lists; of equal ones those of `a` come first. */
+static struct sluice_flow_shard *merge_lists(struct sluice_flow_shard *a,
+                                             struct sluice_flow_shard *b)
 {
-    struct sluice_flow_shard **at = &engine->ready;
-    while (*at != NULL && (*at)->weight >= shard->weight) {
-        at = &(*at)->next;
+    struct sluice_flow_shard *head = NULL;
+    struct sluice_flow_shard **tail = &head;
+    while (a != NULL && b != NULL) {
+        struct sluice_flow_shard **from = a->weight >= b->weight ? &a : &b;
+        *tail = *from;
+        tail = &(*tail)->next;
+        *from = *tail;
     }
-    shard->next = *at;
-    *at = shard;
+    *tail = a != NULL ? a : b;
+    return head;
 }
 
 /* Sorts a list, largest first: merge sort, since a catalog may give 100,000 shards. */
@@ -137,31 +143,14 @@ static struct sluice_flow_shard *sort_list(struct sluice_flow_shard *list)
     }
     struct sluice_flow_shard *b = sort_list(slow->next);
     slow->next = NULL;
-    struct sluice_flow_shard *a = sort_list(list);
-    struct sluice_flow_shard *head = NULL;
-    struct sluice_flow_shard **tail = &head;
-    while (a != NULL && b != NULL) {
-        struct sluice_flow_shard **from = a->weight >= b->weight ? &a : &b;
-        *tail = *from;
-        tail = &(*tail)->next;
-        *from = *tail;
-    }
-    *tail = a != NULL ? a : b;
-    return head;
+    return merge_lists(sort_list(list), b);
 }
 
 void sluice_pool_add(struct sluice_engine *engine, struct sluice_flow_shard *shards)
 {
+    shards = sort_list(shards);
     pthread_mutex_lock(&engine->mutex);
-    if (engine->ready == NULL) {
-        engine->ready = sort_list(shards);
-        shards = NULL;
-    }
-    while (shards != NULL) {
-        struct sluice_flow_shard *next = shards->next;
-        insert_sorted(engine, shards);
-        shards = next;
-    }
+    engine->ready = merge_lists(engine->ready, shards);
     pthread_cond_broadcast(&engine->work);
     pthread_mutex_unlock(&engine->mutex);
 }

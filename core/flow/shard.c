@@ -13,6 +13,7 @@
 #define READ_TIMEOUT_US 500000 /* how long a stop may go unnoticed in reader_next */
 #define PUT_TIMEOUT_US 2000000 /* how often reader_idle is called under back-pressure */
 #define BUDGET_WAIT_US 200000  /* then go on: what holds the budget may be ours */
+#define BUDGET_RETRY_US 10000  /* once that was in vain: sinks may need more than there is */
 
 struct shard_run {
     struct sluice_engine *engine;
@@ -25,7 +26,14 @@ struct shard_run {
     unsigned char *wanted;          /* per leaf: still to be written by this try */
     size_t leaf_count;
     size_t failing_leaf;
+    int starved; /* the last wait for room in the budget was in vain */
 };
+
+static const struct sluice_error no_memory = {.struct_size = sizeof no_memory,
+                                              .status = SLUICE_E_NOMEM,
+                                              .flags = SLUICE_ERROR_FATAL,
+                                              .row = -1,
+                                              .message = "out of memory for a shard"};
 
 static sluice_status stopped(struct sluice_error *err)
 {
@@ -52,9 +60,13 @@ static sluice_status lane_failed(struct shard_run *run, size_t leaf, struct slui
 {
     int for_good =
         (err->flags & SLUICE_ERROR_RETRYABLE) == 0 && sluice_flow_is_stream_error(err, 1);
-    if (for_good && wanted_count(run) > 1) {
-        run->shard->leaf_failed[leaf] = 1;
-        run->shard->leaf_err[leaf] = *err;
+    struct sluice_flow_shard *shard = run->shard;
+    if (for_good && shard->leaf_err == NULL) {
+        shard->leaf_err = sluice_alloc_zero(run->leaf_count, sizeof *shard->leaf_err);
+    }
+    if (for_good && shard->leaf_err != NULL && wanted_count(run) > 1) {
+        shard->leaf_failed[leaf] = 1;
+        shard->leaf_err[leaf] = *err;
         run->wanted[leaf] = 0;
         sluice_chain_want(&run->chain, run->wanted);
         return SLUICE_OK;
@@ -102,9 +114,11 @@ static sluice_status open_run(struct shard_run *run, struct sluice_error *err)
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a shard");
     }
     for (size_t i = 0; i < run->leaf_count; i++) {
-        run->wanted[i] = run->stream->leaves[i].needed && !run->shard->committed[i] &&
+        const struct sluice_flow_leaf *leaf = &run->stream->leaves[i];
+        run->wanted[i] = leaf->needed && !atomic_load(&leaf->failed) && !run->shard->committed[i] &&
                          !run->shard->leaf_failed[i];
     }
+    SLUICE_TRY(sluice_failpoint_error("flow.before_shard", err));
     SLUICE_TRY(sluice_chain_open(&run->chain, &run->engine->env, &run->shard->source->tree, emit,
                                  run, err));
     SLUICE_TRY(sluice_chain_bind(&run->chain, run->stream->desc, err));
@@ -186,7 +200,8 @@ static sluice_status read_all(struct shard_run *run, struct sluice_error *err)
         if (must_stop(run)) {
             return stopped(err);
         }
-        (void)sluice_budget_wait(&run->engine->budget, BUDGET_WAIT_US);
+        run->starved = !sluice_budget_wait(&run->engine->budget,
+                                           run->starved ? BUDGET_RETRY_US : BUDGET_WAIT_US);
         struct sluice_batch batch = {.struct_size = sizeof batch};
         sluice_status status = run->api->reader_next(run->reader, READ_TIMEOUT_US, &batch, err);
         if (status == SLUICE_AGAIN) {
@@ -201,12 +216,25 @@ static sluice_status read_all(struct shard_run *run, struct sluice_error *err)
             return SLUICE_OK;
         }
         SLUICE_TRY(status);
-        SLUICE_FAILPOINT("flow.after_batch");
+        SLUICE_TRY(sluice_failpoint_error("flow.after_batch", err));
     }
 }
 
-/* Commits every lane that is left. After a commit whose outcome is unknown, the stream's load is
- * begun anew as a whole (SNAPSHOT_LOST): its run never becomes complete, so nothing counts twice. */
+/* A commit failed. If its outcome is unknown, the stream's load is begun anew as a whole
+ * (SNAPSHOT_LOST): its run never becomes complete, so nothing counts twice. */
+static sluice_status commit_failed(struct shard_run *run, size_t leaf, struct sluice_error *err)
+{
+    if ((err->flags & SLUICE_ERROR_EPOCH_ABORTED) != 0) {
+        return lane_failed(run, leaf, err); /* surely nothing was kept */
+    }
+    if ((err->flags & SLUICE_ERROR_RETRYABLE) != 0) {
+        err->status = SLUICE_E_SNAPSHOT_LOST;
+    }
+    run->failing_leaf = leaf;
+    return err->status;
+}
+
+/* Commits every lane that is left. */
 static sluice_status commit_all(struct shard_run *run, struct sluice_error *err)
 {
     SLUICE_TRY(sluice_chain_flush(&run->chain, err));
@@ -223,16 +251,42 @@ static sluice_status commit_all(struct shard_run *run, struct sluice_error *err)
             return stopped(err);
         }
         if (sluice_flow_lane_commit(&run->lanes[i], run->shard, err) < 0) {
-            if ((err->flags & SLUICE_ERROR_RETRYABLE) != 0) {
-                err->status = SLUICE_E_SNAPSHOT_LOST;
-            }
-            run->failing_leaf = i;
-            return err->status;
+            SLUICE_TRY(commit_failed(run, i, err));
+            continue;
         }
         run->shard->committed[i] = 1;
         run->shard->leaf_rows[i] = run->lanes[i].rows;
     }
     return SLUICE_OK;
+}
+
+struct sluice_error sluice_flow_shard_error(const struct sluice_flow_shard *shard)
+{
+    return shard->err != NULL ? *shard->err : no_memory;
+}
+
+static void close_run(struct shard_run *run)
+{
+    for (size_t i = 0; run->lanes != NULL && i < run->leaf_count; i++) {
+        if (run->lanes[i].engine != NULL) {
+            sluice_flow_lane_close(&run->lanes[i]);
+        }
+    }
+    if (run->reader != NULL) {
+        run->api->reader_close(run->reader);
+    }
+    sluice_chain_close(&run->chain);
+    sluice_free(run->lanes);
+    sluice_free(run->wanted);
+}
+
+/* What a failed try has read counts no more. */
+static void take_back(struct sluice_flow_shard *shard)
+{
+    atomic_fetch_sub(&shard->stream->rows, shard->rows_read);
+    if (atomic_load(&shard->stream->limit_left) != INT64_MAX) {
+        atomic_fetch_add(&shard->stream->limit_left, (int64_t)shard->rows_read);
+    }
 }
 
 void sluice_flow_shard_run(struct sluice_engine *engine, struct sluice_flow_shard *shard)
@@ -257,25 +311,16 @@ void sluice_flow_shard_run(struct sluice_engine *engine, struct sluice_flow_shar
     if (status >= 0) {
         status = commit_all(&run, &err);
     }
-    for (size_t i = 0; run.lanes != NULL && i < run.leaf_count; i++) {
-        if (run.lanes[i].engine != NULL) {
-            sluice_flow_lane_close(&run.lanes[i]);
-        }
-    }
-    if (run.reader != NULL) {
-        run.api->reader_close(run.reader);
-    }
-    sluice_chain_close(&run.chain);
-    sluice_free(run.lanes);
-    sluice_free(run.wanted);
-    if (status < 0) { /* what this try read counts no more */
-        atomic_fetch_sub(&shard->stream->rows, shard->rows_read);
-        if (atomic_load(&shard->stream->limit_left) != INT64_MAX) {
-            atomic_fetch_add(&shard->stream->limit_left, (int64_t)shard->rows_read);
-        }
-        err.status = status;
-    }
-    shard->status = status < 0 ? status : SLUICE_OK;
-    shard->err = err;
+    close_run(&run);
+    shard->status = SLUICE_OK;
     shard->err_leaf = run.failing_leaf;
+    if (status < 0) {
+        take_back(shard);
+        err.status = status;
+        shard->err = shard->err != NULL ? shard->err : sluice_alloc_zero(1, sizeof *shard->err);
+        if (shard->err != NULL) {
+            *shard->err = err;
+        }
+        shard->status = shard->err != NULL ? status : SLUICE_E_NOMEM;
+    }
 }

@@ -65,10 +65,22 @@ sluice_status sluice_flow_sink_open(struct sluice_engine *engine, struct sluice_
 struct recover_ctx {
     struct sluice_engine *engine;
     struct sluice_flow_sink *sink;
-    sluice_status status;
 };
 
-/* Newest first: the first record of another load ends the visit. */
+/* By the state. Completions are written to it in the sink's order, so all older ones are there too. */
+static int is_known_complete(const struct recover_ctx *ctx, const char *stream)
+{
+    for (size_t i = 0; i < ctx->engine->source_count; i++) {
+        if (sluice_flow_known(ctx->engine, ctx->engine->sources[i].node->id, stream,
+                              ctx->sink->node->id) == SLUICE_STATE_STREAM_COMPLETE) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Newest first: the first record of another load ends the visit, as does what is known already (a
+ * large load leaves very many records). */
 static sluice_status keep_recovered(void *vctx, const struct sluice_recovered *found)
 {
     struct recover_ctx *ctx = vctx;
@@ -84,6 +96,9 @@ static sluice_status keep_recovered(void *vctx, const struct sluice_recovered *f
     if (found->kind != SLUICE_RECOVERED_STREAM_COMPLETE || found->stream == NULL ||
         sluice_map_has(&ctx->sink->complete, found->stream)) {
         return SLUICE_OK;
+    }
+    if (is_known_complete(ctx, found->stream)) {
+        return SLUICE_END;
     }
     struct sluice_flow_complete *kept = sluice_alloc_zero(1, sizeof *kept);
     if (kept == NULL) {
@@ -151,9 +166,13 @@ sluice_status sluice_flow_sink_end(struct sluice_engine *engine, struct sluice_f
                                         .token = {encoded.data, encoded.size},
                                         .load_position = position,
                                         .load_position_text = stream->desc->load_position_text};
-        SLUICE_FAILPOINT("flow.before_stream_end");
-        status = leaf->sink->api->stream_end(leaf->sink->sink, &end, err);
-        SLUICE_FAILPOINT("flow.after_stream_end");
+        status = sluice_failpoint_error("flow.before_stream_end", err);
+        if (status >= 0) {
+            status = leaf->sink->api->stream_end(leaf->sink->sink, &end, err);
+        }
+        if (status >= 0) { /* as if the reply were lost */
+            status = sluice_failpoint_error("flow.after_stream_end", err);
+        }
     }
     sluice_str_free(&encoded);
     return status < 0 ? sluice_error_wrap(err, "sink %s: completing %s", leaf->sink->node->id, name)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "flow/internal.h"
 #include "log/log.h"
 
@@ -218,8 +219,9 @@ static sluice_status stamp_stream(struct sluice_flow_stream *stream, struct slui
         stream->leaves[i].rows = 0;
         stream->leaves[i].shards_left = 0;
     }
-    if (engine->state != NULL) {
-        return sluice_state_run_stamp(engine->state, stream->name, now, stream->run, err);
+    atomic_store(&stream->limit_left, sluice_flow_row_limit(engine));
+    if (engine->stamps != NULL) {
+        return sluice_state_run_stamp(engine->stamps, stream->name, now, stream->run, err);
     }
     sluice_time_stamp(now, stream->run);
     if (stream->source->generation > 1) {
@@ -240,12 +242,13 @@ static sluice_status begin_stream(struct sluice_flow_stream *stream, struct slui
         sluice_status status = sluice_flow_sink_begin(leaf->sink, leaf->desc,
                                                       stream->source->node->id, stream->run, err);
         if (status < 0 && sluice_flow_is_stream_error(err, 1)) {
-            sluice_flow_stream_fail(stream, err);
-            stream->selected = 0;
-            return SLUICE_OK;
+            sluice_flow_leaf_fail(stream, i, err);
+            leaf->needed = 0; /* no shard of the stream is read yet */
+            continue;
         }
         SLUICE_TRY(status);
     }
+    stream->selected = sluice_flow_stream_open(stream);
     return SLUICE_OK;
 }
 
@@ -277,7 +280,7 @@ static sluice_status each_selected(struct sluice_flow_source *source, stream_ste
 static sluice_status each_in_batch(struct sluice_flow_source *source, stream_step step,
                                    struct sluice_error *err)
 {
-    struct sluice_state *state = source->engine->state;
+    struct sluice_state *state = source->engine->stamps;
     if (state == NULL) {
         return each_selected(source, step, err);
     }
@@ -321,6 +324,7 @@ void sluice_flow_shard_free(struct sluice_flow_shard *shard)
     sluice_free(shard->leaf_failed);
     sluice_free(shard->leaf_rows);
     sluice_free(shard->leaf_err);
+    sluice_free(shard->err);
     sluice_free(shard);
 }
 
@@ -354,10 +358,9 @@ static struct sluice_flow_shard *shard_create(struct sluice_flow_stream *stream,
     shard->committed = sluice_alloc_zero(leaves, 1);
     shard->leaf_failed = sluice_alloc_zero(leaves, 1);
     shard->leaf_rows = sluice_alloc_zero(leaves, sizeof *shard->leaf_rows);
-    shard->leaf_err = sluice_alloc_zero(leaves, sizeof *shard->leaf_err);
     sluice_flow_backoff_init(&shard->backoff, &stream->source->node->retry);
     if (shard->desc.id == NULL || shard->desc.handle.data == NULL || shard->committed == NULL ||
-        shard->leaf_failed == NULL || shard->leaf_rows == NULL || shard->leaf_err == NULL) {
+        shard->leaf_failed == NULL || shard->leaf_rows == NULL) {
         sluice_flow_shard_free(shard);
         return NULL;
     }
@@ -366,20 +369,19 @@ static struct sluice_flow_shard *shard_create(struct sluice_flow_stream *stream,
 
 struct shards_ctx {
     struct sluice_flow_source *source;
-    struct sluice_flow_shard **list;
+    struct sluice_flow_shard **tail;
     struct sluice_error *err;
-    struct sluice_flow_stream *last; /* shards of a stream mostly follow each other */
+    size_t at; /* of the stream found last: shards mostly come in the streams' order */
 };
 
 static struct sluice_flow_stream *stream_of(struct shards_ctx *ctx, uint64_t source_stream_id)
 {
-    if (ctx->last != NULL && ctx->last->source_stream_id == source_stream_id) {
-        return ctx->last;
-    }
-    for (size_t i = 0; i < ctx->source->stream_count; i++) {
-        struct sluice_flow_stream *stream = ctx->source->streams[i];
+    const struct sluice_flow_source *source = ctx->source;
+    for (size_t i = 0; i < source->stream_count; i++) {
+        size_t at = (ctx->at + i) % source->stream_count;
+        struct sluice_flow_stream *stream = source->streams[at];
         if (stream->opened && stream->source_stream_id == source_stream_id) {
-            ctx->last = stream;
+            ctx->at = at;
             return stream;
         }
     }
@@ -405,8 +407,8 @@ static sluice_status keep_shard(void *vctx, const struct sluice_shard_desc *desc
     for (size_t i = 0; i < ctx->source->tree.leaf_count; i++) {
         stream->leaves[i].shards_left += stream->leaves[i].needed ? 1u : 0u;
     }
-    shard->next = *ctx->list;
-    *ctx->list = shard;
+    *ctx->tail = shard;
+    ctx->tail = &shard->next;
     return SLUICE_OK;
 }
 
@@ -432,13 +434,16 @@ sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
     if (status >= 0) {
         status = begin_streams(source, err);
     }
-    struct shards_ctx ctx = {.source = source, .list = shards, .err = err};
+    struct shards_ctx ctx = {.source = source, .tail = shards, .err = err};
     if (status >= 0) {
         int any = 0;
         for (size_t i = 0; i < source->stream_count; i++) {
             any |= source->streams[i]->selected;
         }
         status = any ? source->api->shards(source->src, keep_shard, &ctx, err) : SLUICE_OK;
+    }
+    if (status >= 0) {
+        status = sluice_failpoint_error("flow.after_source_open", err);
     }
     sluice_chain_close(&binder);
     return status < 0 ? sluice_error_wrap(err, "source %s", source->node->id) : SLUICE_OK;

@@ -76,28 +76,71 @@ sluice_status sluice_flow_stream_remember(struct sluice_flow_stream *stream, siz
     return sluice_state_stream_put(engine->state, engine->load.load_id, &kept, err);
 }
 
-void sluice_flow_stream_fail(struct sluice_flow_stream *stream, const struct sluice_error *err)
+int sluice_flow_stream_open(const struct sluice_flow_stream *stream)
+{
+    int open = 0;
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        const struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        open |= leaf->needed && !leaf->complete && !atomic_load(&leaf->failed);
+    }
+    return open;
+}
+
+/* The first message stays: what came later mostly follows from it. */
+static void keep_message(struct sluice_flow_stream *stream, const struct sluice_error *err)
 {
     char *expected = NULL;
     char *message = sluice_alloc_string(err->message);
     if (message == NULL || !atomic_compare_exchange_strong(&stream->message, &expected, message)) {
         sluice_free(message);
     }
+}
+
+static void end_stream(struct sluice_flow_stream *stream)
+{
     atomic_store(&stream->abandoned, 1);
     atomic_store(&stream->finished_us, sluice_now_us(SLUICE_CLOCK_MONOTONIC));
+}
+
+static void fail_leaf(struct sluice_flow_stream *stream, size_t i, const struct sluice_error *err)
+{
+    atomic_store(&stream->leaves[i].failed, 1);
+    struct sluice_error state_err = SLUICE_ERROR_INIT;
+    if (sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_FAILED, err->message,
+                                    &state_err) < 0) {
+        sluice_flow_fail(stream->source->engine, &state_err);
+    }
+}
+
+void sluice_flow_stream_fail(struct sluice_flow_stream *stream, const struct sluice_error *err)
+{
+    keep_message(stream, err);
+    end_stream(stream);
     atomic_store(&stream->status, SLUICE_PROGRESS_FAILED);
     sluice_log_line(SLUICE_LOG_ERROR, stream->source->node->id,
                     "stream failed stream=%s error=\"%s\"", stream->name, err->message);
     for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
-        struct sluice_flow_leaf *leaf = &stream->leaves[i];
-        if (leaf->complete || leaf->failed) {
-            continue;
-        }
-        leaf->failed = 1; /* also when it failed before it was bound to its sinks */
-        struct sluice_error state_err = SLUICE_ERROR_INIT;
-        if (sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_FAILED, err->message,
-                                        &state_err) < 0) {
-            sluice_flow_fail(stream->source->engine, &state_err);
+        /* also when it failed before it was bound to its sinks */
+        if (!stream->leaves[i].complete && !atomic_load(&stream->leaves[i].failed)) {
+            fail_leaf(stream, i, err);
         }
     }
+}
+
+void sluice_flow_leaf_fail(struct sluice_flow_stream *stream, size_t leaf,
+                           const struct sluice_error *err)
+{
+    if (atomic_load(&stream->leaves[leaf].failed)) {
+        return;
+    }
+    keep_message(stream, err);
+    fail_leaf(stream, leaf, err);
+    int open = sluice_flow_stream_open(stream);
+    if (!open) {
+        end_stream(stream);
+    }
+    atomic_store(&stream->status, SLUICE_PROGRESS_FAILED);
+    sluice_log_line(SLUICE_LOG_ERROR, stream->leaves[leaf].sink->node->id,
+                    "stream failed in this sink%s stream=%s error=\"%s\"",
+                    open ? ", others go on" : "", stream->name, err->message);
 }

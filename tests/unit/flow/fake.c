@@ -7,18 +7,22 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "flow/engine.h"
 #include "sluice/build.h"
 #include "sluice/error.h"
 #include "sluice/view.h"
 
 struct fake_script fake;
 uint32_t fake_retry_max = 5;
+struct sluice_engine *fake_engine;
+static _Atomic int32_t lost_at; /* streams that were complete when the snapshot was lost last */
 
 /* ---------------------------------------------------------------- source ---------- */
 
 struct sluice_source {
     const struct sluice_host *host;
     struct ArrowSchema schema;
+    char letter; /* of its tables' names */
     uint32_t chosen[FAKE_STREAMS_MAX];
     uint32_t chosen_count;
 };
@@ -41,6 +45,12 @@ static sluice_status fail_as(struct sluice_error *err, int32_t kind, const char 
         return sluice_error_set(err, SLUICE_E_DATA, 0, "%s: bad value", what);
     case FAKE_SNAPSHOT_LOST:
         return sluice_error_set(err, SLUICE_E_SNAPSHOT_LOST, 0, "%s: snapshot gone", what);
+    case FAKE_CANCELLED:
+        return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "%s: cancelled by someone", what);
+    case FAKE_ABORTED:
+        return sluice_error_set(err, SLUICE_E_IO,
+                                SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_EPOCH_ABORTED,
+                                "%s: upload refused", what);
     default:
         return sluice_error_set(err, SLUICE_E_IO, SLUICE_ERROR_FATAL, "%s: fatal", what);
     }
@@ -51,6 +61,7 @@ static sluice_status src_create(const struct sluice_host *host, struct sluice_so
 {
     struct sluice_source *src = calloc(1, sizeof *src);
     src->host = host;
+    src->letter = 't';
     struct sluice_type id = {.id = SLUICE_TYPE_INT64, .width = 8};
     struct sluice_type text = {.id = SLUICE_TYPE_UTF8};
     SLUICE_TRY(sluice_schema_init(&src->schema, 2, err));
@@ -58,6 +69,14 @@ static sluice_status src_create(const struct sluice_host *host, struct sluice_so
     SLUICE_TRY(sluice_schema_set(&src->schema, 1, "name", &text, 1, NULL, 0, err));
     atomic_fetch_add(&fake.live, 1);
     *out = src;
+    return SLUICE_OK;
+}
+
+static sluice_status other_create(const struct sluice_host *host, struct sluice_source **out,
+                                  struct sluice_error *err)
+{
+    SLUICE_TRY(src_create(host, out, err));
+    (*out)->letter = 'u';
     return SLUICE_OK;
 }
 
@@ -81,8 +100,8 @@ static sluice_status visit_one(struct sluice_source *src, uint32_t i,
 {
     char name[32];
     char table[16];
-    (void)snprintf(table, sizeof table, "t%u", i);
-    (void)snprintf(name, sizeof name, "public.t%u", i);
+    (void)snprintf(table, sizeof table, "%c%u", src->letter, i);
+    (void)snprintf(name, sizeof name, "public.%s", table);
     const char *parts[2] = {"public", table};
     uint32_t key = 0;
     struct sluice_stream_desc desc = {.struct_size = sizeof desc,
@@ -115,8 +134,9 @@ static sluice_status src_open(struct sluice_source *src, const struct sluice_sou
                               struct sluice_source_info *info, sluice_stream_visit visit,
                               void *vctx, struct sluice_error *err)
 {
-    atomic_fetch_add(&fake.opens, 1);
-    if (atomic_fetch_sub(&fake.open_fail_times, 1) > 0) {
+    int again = atomic_fetch_add(&fake.opens, 1) > 0;
+    if (atomic_fetch_sub(&fake.open_fail_times, 1) > 0 ||
+        (again && atomic_fetch_sub(&fake.reopen_fail_times, 1) > 0)) {
         return fail_as(err, fake.open_fail_kind, "open");
     }
     info->identity = "fake:1";
@@ -144,7 +164,7 @@ static sluice_status src_shards(struct sluice_source *src, sluice_shard_visit vi
             char id[64];
             uint32_t handle[2] = {src->chosen[i], k};
             uint64_t stream_id = src->chosen[i] + 1000u;
-            (void)snprintf(id, sizeof id, "load:public.t%u:%u", src->chosen[i], k);
+            (void)snprintf(id, sizeof id, "load:public.%c%u:%u", src->letter, src->chosen[i], k);
             struct sluice_shard_desc shard = {.struct_size = sizeof shard,
                                               .kind = SLUICE_SHARD_SNAPSHOT,
                                               .stream_count = 1,
@@ -193,6 +213,12 @@ static sluice_status rd_next(struct sluice_reader *rd, int64_t timeout_us, struc
         atomic_fetch_sub(&fake.fail_times, 1) > 0) {
         return fail_as(err, fake.fail_kind, "read");
     }
+    int32_t ends = atomic_load(&fake.ends);
+    int32_t at = atomic_load(&lost_at);
+    if (fake.lose_after_streams > 0 && ends >= at + fake.lose_after_streams &&
+        atomic_compare_exchange_strong(&lost_at, &at, ends)) {
+        return fail_as(err, FAKE_SNAPSHOT_LOST, "read");
+    }
     if (rd->next >= fake.rows_per_shard) {
         return SLUICE_END;
     }
@@ -211,6 +237,10 @@ static sluice_status rd_next(struct sluice_reader *rd, int64_t timeout_us, struc
     out->schema_id = 1;
     SLUICE_TRY(sluice_rows_finish(&rd->rows, &out->array, err));
     out->rows = (uint64_t)out->array.length;
+    int32_t ahead = atomic_fetch_add(&fake.ahead, 1) + 1;
+    int32_t max = atomic_load(&fake.ahead_max);
+    while (ahead > max && !atomic_compare_exchange_weak(&fake.ahead_max, &max, ahead)) {
+    }
     return SLUICE_OK;
 }
 
@@ -251,6 +281,19 @@ static const struct sluice_source_api source_api = {.struct_size = sizeof source
                                                     .reader_close = rd_close,
                                                     .shard_done = src_shard_done};
 
+static const struct sluice_source_api other_source_api = {.struct_size = sizeof other_source_api,
+                                                          .create = other_create,
+                                                          .destroy = src_destroy,
+                                                          .cancel = src_cancel,
+                                                          .discover = src_discover,
+                                                          .open = src_open,
+                                                          .shards = src_shards,
+                                                          .reader_open = rd_open,
+                                                          .reader_next = rd_next,
+                                                          .reader_idle = rd_idle,
+                                                          .reader_close = rd_close,
+                                                          .shard_done = src_shard_done};
+
 static const struct sluice_option *const no_options[] = {NULL};
 
 const struct sluice_component fake_source_component = {.struct_size = sizeof fake_source_component,
@@ -260,6 +303,97 @@ const struct sluice_component fake_source_component = {.struct_size = sizeof fak
                                                        .summary = "scripted",
                                                        .options = no_options,
                                                        .source = &source_api};
+
+const struct sluice_component fake_other_source_component = {.struct_size =
+                                                                 sizeof fake_other_source_component,
+                                                             .kind = SLUICE_SOURCE,
+                                                             .caps = SLUICE_SOURCE_LOAD,
+                                                             .name = "fake_other_source",
+                                                             .summary = "scripted",
+                                                             .options = no_options,
+                                                             .source = &other_source_api};
+
+/* ---------------------------------------------------------------- transform ---------- */
+
+struct sluice_transform {
+    struct sluice_batch ready;
+    int full;
+};
+
+static sluice_status xf_create(const struct sluice_host *host, struct sluice_transform **out,
+                               struct sluice_error *err)
+{
+    (void)host;
+    (void)err;
+    *out = calloc(1, sizeof **out);
+    atomic_fetch_add(&fake.live, 1);
+    return SLUICE_OK;
+}
+
+static void xf_destroy(struct sluice_transform *xf)
+{
+    if (xf != NULL) {
+        if (xf->full) {
+            xf->ready.array.release(&xf->ready.array);
+        }
+        free(xf);
+        atomic_fetch_sub(&fake.live, 1);
+    }
+}
+
+static sluice_status xf_bind(struct sluice_transform *xf, const struct sluice_stream_desc *in,
+                             sluice_stream_visit visit, void *vctx, struct sluice_error *err)
+{
+    (void)xf;
+    (void)err;
+    return visit(vctx, in, NULL);
+}
+
+static sluice_status xf_push(struct sluice_transform *xf, struct sluice_batch *batch,
+                             struct sluice_error *err)
+{
+    (void)err;
+    xf->ready = *batch;
+    xf->ready.bytes = 0;
+    xf->full = 1;
+    batch->array.release = NULL;
+    return SLUICE_OK;
+}
+
+static sluice_status xf_pull(struct sluice_transform *xf, struct sluice_batch *out,
+                             struct sluice_error *err)
+{
+    (void)err;
+    if (!xf->full) {
+        return SLUICE_AGAIN;
+    }
+    *out = xf->ready;
+    xf->full = 0;
+    return SLUICE_OK;
+}
+
+static sluice_status xf_flush(struct sluice_transform *xf, struct sluice_error *err)
+{
+    (void)xf;
+    (void)err;
+    return SLUICE_OK;
+}
+
+static const struct sluice_transform_api transform_api = {.struct_size = sizeof transform_api,
+                                                          .create = xf_create,
+                                                          .destroy = xf_destroy,
+                                                          .bind = xf_bind,
+                                                          .push = xf_push,
+                                                          .pull = xf_pull,
+                                                          .flush = xf_flush};
+
+const struct sluice_component fake_transform_component = {.struct_size =
+                                                              sizeof fake_transform_component,
+                                                          .kind = SLUICE_TRANSFORM,
+                                                          .name = "fake_transform",
+                                                          .summary = "passes on",
+                                                          .options = no_options,
+                                                          .transform = &transform_api};
 
 /* ---------------------------------------------------------------- sink ---------- */
 
@@ -287,8 +421,7 @@ struct fake_stream {
 struct sluice_sink {
     const struct sluice_host *host;
     char node[16];
-    struct fake_stream streams[FAKE_STREAMS_MAX];
-    uint32_t stream_count;
+    struct fake_stream streams[FAKE_STREAMS_MAX]; /* by the engine's stream id */
 };
 
 struct sluice_lane {
@@ -296,17 +429,27 @@ struct sluice_lane {
     struct fake_stream *stream;
     int64_t *ids;
     uint64_t count;
+    uint64_t cap;
+    int64_t held;
 };
+
+static struct fake_stream *begun_stream(struct sluice_sink *sink, uint64_t id)
+{
+    struct fake_stream *st = &sink->streams[id % FAKE_STREAMS_MAX];
+    return st->desc != NULL && st->id == id ? st : NULL;
+}
 
 void fake_reset(void)
 {
     memset(&fake, 0, sizeof fake);
+    atomic_store(&lost_at, 0);
     fake.streams = 3;
     fake.shards_per_stream = 4;
     fake.rows_per_shard = 1000;
     fake.rows_per_batch = 100;
     fake.fail_stream = -1;
     fake.problem_stream = -1;
+    fake.begin_fail_stream = -1;
     while (all_kept != NULL) {
         struct kept *next = all_kept->next;
         sluice_str_free(&all_kept->token);
@@ -329,7 +472,7 @@ static sluice_status sink_create(const struct sluice_host *host, struct sluice_s
 static void sink_destroy(struct sluice_sink *sink)
 {
     if (sink != NULL) {
-        for (uint32_t i = 0; i < sink->stream_count; i++) {
+        for (uint32_t i = 0; i < FAKE_STREAMS_MAX; i++) {
             sluice_stream_desc_free(sink->streams[i].desc);
         }
         free(sink);
@@ -377,17 +520,12 @@ static sluice_status sink_recover(struct sluice_sink *sink, sluice_recovered_vis
 static sluice_status sink_begin(struct sluice_sink *sink, const struct sluice_stream_begin *begin,
                                 struct sluice_error *err)
 {
-    (void)err;
-    struct fake_stream *st = NULL;
-    for (uint32_t i = 0; i < sink->stream_count; i++) {
-        if (sink->streams[i].id == begin->desc->stream_id) {
-            st = &sink->streams[i];
-            sluice_stream_desc_free(st->desc);
-        }
+    struct fake_stream *st = &sink->streams[begin->desc->stream_id % FAKE_STREAMS_MAX];
+    if (strcmp(sink->node, "a") == 0 && fake.begin_fail_stream >= 0 &&
+        fake.begin_fail_stream == (int32_t)strtol(begin->desc->name + 8, NULL, 10)) {
+        return fail_as(err, FAKE_STREAM, "begin");
     }
-    if (st == NULL) {
-        st = &sink->streams[sink->stream_count++];
-    }
+    sluice_stream_desc_free(st->desc);
     st->id = begin->desc->stream_id;
     st->desc = sluice_stream_desc_copy(begin->desc);
     (void)snprintf(st->name, sizeof st->name, "%s", begin->desc->name);
@@ -398,17 +536,18 @@ static sluice_status sink_begin(struct sluice_sink *sink, const struct sluice_st
 static sluice_status lane_open(struct sluice_sink *sink, const struct sluice_shard_desc *shard,
                                struct sluice_lane **out, struct sluice_error *err)
 {
-    for (uint32_t i = 0; i < sink->stream_count; i++) {
-        if (sink->streams[i].id == shard->stream_ids[0]) {
-            *out = calloc(1, sizeof **out);
-            (*out)->sink = sink;
-            (*out)->stream = &sink->streams[i];
-            (*out)->ids = calloc(FAKE_ROWS_MAX, sizeof(int64_t));
-            atomic_fetch_add(&fake.live, 1);
-            return SLUICE_OK;
-        }
+    struct fake_stream *st = begun_stream(sink, shard->stream_ids[0]);
+    if (st == NULL) {
+        return sluice_error_set(err, SLUICE_E_INTERNAL, 0, "stream was not begun");
     }
-    return sluice_error_set(err, SLUICE_E_INTERNAL, 0, "stream was not begun");
+    struct sluice_lane *lane = calloc(1, sizeof *lane);
+    lane->sink = sink;
+    lane->stream = st;
+    lane->held = fake.hold_bytes;
+    (void)sink->host->memory(sink->host->ctx, lane->held, 1);
+    atomic_fetch_add(&fake.live, 1);
+    *out = lane;
+    return SLUICE_OK;
 }
 
 static sluice_status lane_write(struct sluice_lane *lane, struct sluice_batch *batch,
@@ -418,15 +557,26 @@ static sluice_status lane_write(struct sluice_lane *lane, struct sluice_batch *b
     if (is_a && fake.write_delay_us > 0) {
         (void)usleep((useconds_t)fake.write_delay_us);
     }
+    if (is_a && atomic_fetch_sub(&fake.write_again_times, 1) > 0) {
+        return SLUICE_AGAIN;
+    }
     if (is_a && atomic_fetch_sub(&fake.write_fail_times, 1) > 0) {
         return fail_as(err, fake.write_fail_kind, "write");
     }
     struct sluice_view views[2];
     SLUICE_TRY(sluice_views_init(lane->stream->desc->schema, &batch->array, views, err));
+    uint64_t need = lane->count + (uint64_t)batch->array.length;
+    if (need > lane->cap) {
+        lane->cap = need * 2;
+        lane->ids = realloc(lane->ids, lane->cap * sizeof *lane->ids);
+    }
     for (int64_t i = 0; i < batch->array.length; i++) {
         lane->ids[lane->count++] = sluice_view_i64(&views[0], i);
     }
     batch->array.release(&batch->array);
+    if (is_a) {
+        atomic_fetch_sub(&fake.ahead, 1);
+    }
     return SLUICE_OK;
 }
 
@@ -470,6 +620,8 @@ static void lane_abort(struct sluice_lane *lane)
 
 static void lane_close(struct sluice_lane *lane)
 {
+    const struct sluice_host *host = lane->sink->host;
+    (void)host->memory(host->ctx, -lane->held, 1);
     free(lane->ids);
     free(lane);
     atomic_fetch_sub(&fake.live, 1);
@@ -478,13 +630,20 @@ static void lane_close(struct sluice_lane *lane)
 static sluice_status sink_end(struct sluice_sink *sink, const struct sluice_stream_end *end,
                               struct sluice_error *err)
 {
-    for (uint32_t i = 0; i < sink->stream_count; i++) {
-        if (sink->streams[i].id == end->stream_id) {
-            keep(sink, &sink->streams[i], 1, NULL, end->rows, end->token);
-            return SLUICE_OK;
-        }
+    struct fake_stream *st = begun_stream(sink, end->stream_id);
+    if (st == NULL) {
+        return sluice_error_set(err, SLUICE_E_INTERNAL, 0, "stream was not begun");
     }
-    return sluice_error_set(err, SLUICE_E_INTERNAL, 0, "stream was not begun");
+    int fails = strcmp(sink->node, "a") == 0 && atomic_fetch_sub(&fake.end_fail_times, 1) > 0;
+    if (!fails || fake.end_fail_keeps) {
+        keep(sink, st, 1, NULL, end->rows, end->token);
+    }
+    int is_last = strcmp(sink->node, "a") == 0 &&
+                  atomic_fetch_add(&fake.ends, 1) + 1 == (int32_t)fake.streams;
+    if (fake.drain_in_last_end && is_last) {
+        sluice_engine_drain(fake_engine);
+    }
+    return fails ? fail_as(err, fake.end_fail_kind, "end") : SLUICE_OK;
 }
 
 static uint64_t sink_bytes(struct sluice_sink *sink)
@@ -547,6 +706,23 @@ void fake_result(const char *node, const char *stream, struct fake_result *out)
     out->complete = out->rows == promised;
 }
 
+uint32_t fake_run_count(const char *node, const char *stream)
+{
+    uint32_t n = 0;
+    for (struct kept *k = all_kept; k != NULL; k = k->next) {
+        if (!k->complete || strcmp(k->node, node) != 0 || strcmp(k->stream, stream) != 0) {
+            continue;
+        }
+        int known = 0;
+        for (struct kept *o = all_kept; o != k; o = o->next) {
+            known |= o->complete && strcmp(o->node, node) == 0 && strcmp(o->stream, stream) == 0 &&
+                     strcmp(o->run, k->run) == 0;
+        }
+        n += !known;
+    }
+    return n;
+}
+
 uint32_t fake_complete_count(const char *node)
 {
     uint32_t n = 0;
@@ -562,28 +738,69 @@ uint32_t fake_complete_count(const char *node)
 
 /* ---------------------------------------------------------------- pipeline ---------- */
 
-struct sluice_pipeline *fake_pipeline(uint32_t sinks)
+static void node_set(struct sluice_pipeline *p, size_t at, int32_t kind, const char *id,
+                     const struct sluice_component *component)
+{
+    struct sluice_pipeline_node *node = &p->nodes[at];
+    node->kind = kind;
+    node->id = (char *)(uintptr_t)id;
+    node->component = component;
+    node->retry = (struct sluice_retry){.max = fake_retry_max, .backoff_us = 1000, .cap_us = 5000};
+}
+
+static void node_wire(struct sluice_pipeline *p, size_t at, size_t first, size_t count)
+{
+    p->nodes[at].inputs = calloc(count, sizeof *p->nodes[at].inputs);
+    p->nodes[at].input_count = count;
+    for (size_t i = 0; i < count; i++) {
+        p->nodes[at].inputs[i] = first + i;
+    }
+}
+
+static struct sluice_pipeline *pipeline_make(size_t nodes)
 {
     struct sluice_pipeline *p = calloc(1, sizeof *p);
     p->name = (char *)(uintptr_t) "fake";
     p->file = (char *)(uintptr_t) "fake.yaml";
     p->mode = SLUICE_MODE_FULL_LOAD_ONLY;
     p->parallelism = 3;
-    p->node_count = sinks + 1;
-    p->nodes = calloc(p->node_count, sizeof *p->nodes);
-    struct sluice_retry retry = {.max = fake_retry_max, .backoff_us = 1000, .cap_us = 5000};
-    static char names[8][2] = {"a", "b", "c", "d", "e", "f", "g", "h"};
-    for (size_t i = 0; i < p->node_count; i++) {
-        struct sluice_pipeline_node *node = &p->nodes[i];
-        node->kind = i == 0 ? SLUICE_SOURCE : SLUICE_SINK;
-        node->id = i == 0 ? (char *)(uintptr_t) "src" : names[i - 1];
-        node->component = i == 0 ? &fake_source_component : &fake_sink_component;
-        node->retry = retry;
-        if (i > 0) {
-            node->inputs = calloc(1, sizeof *node->inputs);
-            node->input_count = 1;
-        }
+    p->node_count = nodes;
+    p->nodes = calloc(nodes, sizeof *p->nodes);
+    return p;
+}
+
+struct sluice_pipeline *fake_pipeline(uint32_t sinks)
+{
+    static const char names[8][2] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    struct sluice_pipeline *p = pipeline_make(sinks + 1);
+    node_set(p, 0, SLUICE_SOURCE, "src", &fake_source_component);
+    for (size_t i = 1; i <= sinks; i++) {
+        node_set(p, i, SLUICE_SINK, names[i - 1], &fake_sink_component);
+        node_wire(p, i, 0, 1);
     }
+    return p;
+}
+
+struct sluice_pipeline *fake_pipeline_two_sources(void)
+{
+    struct sluice_pipeline *p = pipeline_make(3);
+    node_set(p, 0, SLUICE_SOURCE, "src", &fake_source_component);
+    node_set(p, 1, SLUICE_SOURCE, "other", &fake_other_source_component);
+    node_set(p, 2, SLUICE_SINK, "a", &fake_sink_component);
+    node_wire(p, 2, 0, 2);
+    return p;
+}
+
+struct sluice_pipeline *fake_pipeline_transform(void)
+{
+    struct sluice_pipeline *p = pipeline_make(4);
+    node_set(p, 0, SLUICE_SOURCE, "src", &fake_source_component);
+    node_set(p, 1, SLUICE_TRANSFORM, "xf", &fake_transform_component);
+    node_set(p, 2, SLUICE_SINK, "a", &fake_sink_component);
+    node_set(p, 3, SLUICE_SINK, "b", &fake_sink_component);
+    node_wire(p, 1, 0, 1);
+    node_wire(p, 2, 1, 1);
+    node_wire(p, 3, 1, 1);
     return p;
 }
 
