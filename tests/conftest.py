@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def _is_worker(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What runs us may ignore hang-ups (nohup), and an engine that inherits that rightly ignores them too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not _is_worker(config):
         shared.begin_run()
 

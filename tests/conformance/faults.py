@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the conformance checks on a plugin with each of its faults: the named check must fail.
 
-    faults.py SLUICE_PLUGIN_TEST FAULTY_PLUGIN
+    faults.py SLUICE_PLUGIN_TEST FAULTY_PLUGIN [FAULT-TO-LEAVE-OUT…]
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ FINDS = {
 
 def main() -> int:
     program, plugin = sys.argv[1:3]
+    finds = {fault: check for fault, check in FINDS.items() if fault not in sys.argv[3:]}
     wrong = 0
-    for fault, check in FINDS.items():
+    for fault, check in finds.items():
         # Only a fault that hangs is waited for; the others must not depend on a busy machine.
         seconds = "2" if fault in ("hang", "cancel") else "120"
         args = [program, plugin, "--set", f"fault={fault}", "--timeout", seconds]
@@ -46,7 +47,7 @@ def main() -> int:
         if (check in failed) != (check is not None) or run.returncode != (1 if check else 0):
             wrong += 1
             print(f"fault {fault}: expected {check} to fail, exit {run.returncode}\n{run.stdout}{run.stderr}")
-    print(f"{len(FINDS) - wrong} of {len(FINDS)} faults are found")
+    print(f"{len(finds) - wrong} of {len(finds)} faults are found")
     return 1 if wrong else 0
 
 
