@@ -15,7 +15,7 @@ static uint32_t bucket_of(const char *text)
     for (; *text != 0; text++) {
         hash = (hash ^ (unsigned char)*text) * 16777619u;
     }
-    return hash % SLUICE_LAKE_SHARD_BUCKETS;
+    return hash % SLUICE_LAKE_BUCKETS;
 }
 
 /* How often a lane was opened under that name, this time included. */
@@ -181,6 +181,9 @@ sluice_status sluice_lake_sink_lane_commit(struct sluice_lane *lane,
         sluice_status st = sluice_lake_writer_finish(lane->writer, err);
         if (st < 0) {
             lane->failed = 1;
+            if (err != NULL) { /* no manifest was tried yet: surely nothing counts */
+                err->flags |= SLUICE_ERROR_EPOCH_ABORTED;
+            }
             return st;
         }
     }

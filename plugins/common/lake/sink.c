@@ -101,14 +101,14 @@ void sluice_lake_sink_destroy(struct sluice_sink *sink)
     if (sink == NULL) {
         return;
     }
-    while (sink->streams != NULL) {
-        struct sluice_lake_stream *stream = sink->streams;
-        sink->streams = stream->next;
-        sluice_stream_desc_free(stream->desc);
-        free(stream->run);
-        free(stream);
-    }
-    for (uint32_t i = 0; i < SLUICE_LAKE_SHARD_BUCKETS; i++) {
+    for (uint32_t i = 0; i < SLUICE_LAKE_BUCKETS; i++) {
+        while (sink->streams[i] != NULL) {
+            struct sluice_lake_stream *stream = sink->streams[i];
+            sink->streams[i] = stream->next;
+            sluice_stream_desc_free(stream->desc);
+            free(stream->run);
+            free(stream);
+        }
         while (sink->shards[i] != NULL) {
             struct sluice_lake_shard *shard = sink->shards[i];
             sink->shards[i] = shard->next;
@@ -206,9 +206,11 @@ sluice_status sluice_lake_sink_stream_begin(struct sluice_sink *sink,
     if (st < 0) {
         goto out;
     }
+    struct sluice_lake_stream **bucket =
+        &sink->streams[stream->desc->stream_id % SLUICE_LAKE_BUCKETS];
     pthread_mutex_lock(&sink->mutex);
-    stream->next = sink->streams;
-    sink->streams = stream;
+    stream->next = *bucket;
+    *bucket = stream;
     pthread_mutex_unlock(&sink->mutex);
     return SLUICE_OK;
 out:
@@ -222,7 +224,7 @@ const struct sluice_lake_stream *sluice_lake_sink_stream(struct sluice_sink *sin
                                                          uint64_t stream_id)
 {
     pthread_mutex_lock(&sink->mutex);
-    const struct sluice_lake_stream *stream = sink->streams;
+    const struct sluice_lake_stream *stream = sink->streams[stream_id % SLUICE_LAKE_BUCKETS];
     while (stream != NULL && stream->desc->stream_id != stream_id) {
         stream = stream->next;
     }

@@ -11,7 +11,7 @@
 #include "lake/lake.h"
 #include "lake/object.h"
 
-enum { SLUICE_LAKE_SHARD_BUCKETS = 4096 };
+enum { SLUICE_LAKE_BUCKETS = 4096 /* of the tables of streams and of shards */ };
 
 /* Bound from the options. */
 struct sluice_lake_options {
@@ -52,9 +52,9 @@ struct sluice_sink {
     int64_t batch_interval_us;
     struct sluice_lake_commits commits;
     atomic_uint_fast64_t bytes_written;
-    pthread_mutex_t mutex; /* guards streams and shards */
-    struct sluice_lake_stream *streams;
-    struct sluice_lake_shard *shards[SLUICE_LAKE_SHARD_BUCKETS];
+    pthread_mutex_t mutex;                                   /* guards streams and shards */
+    struct sluice_lake_stream *streams[SLUICE_LAKE_BUCKETS]; /* by id, newest first */
+    struct sluice_lake_shard *shards[SLUICE_LAKE_BUCKETS];
 };
 
 /* Encoder, codec and file of one stream in one lane. */

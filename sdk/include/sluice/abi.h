@@ -591,7 +591,8 @@ struct sluice_sink_api {
     sluice_status (*lane_write)(struct sluice_lane *lane, struct sluice_batch *batch,
                                 struct sluice_error *err);
     /* Makes all written since the last commit durable with the token, atomically if TRANSACTIONAL.
-     * When it returned an error, the outcome may be unknown: recover() tells. [lane] */
+     * When it returned an error, the outcome may be unknown: recover() tells. With EPOCH_ABORTED it
+     * is known that nothing was kept; if RETRYABLE too, the shard is read again. [lane] */
     sluice_status (*lane_commit)(struct sluice_lane *lane, const struct sluice_commit *commit,
                                  struct sluice_error *err);
     /* Throws away what was written since the last commit. [lane] */

@@ -324,6 +324,7 @@ static void failing_store(void **state)
     assert_int_equal(sluice_lake_sink_lane_write(lane, &batch, &err), SLUICE_OK);
     f.store.fail_upload = 1; /* of the last file, at the commit */
     assert_int_equal(sluice_lake_sink_lane_commit(lane, &commit, &err), SLUICE_E_IO);
+    assert_true((err.flags & SLUICE_ERROR_EPOCH_ABORTED) != 0); /* surely nothing was kept */
     sluice_lake_sink_lane_close(lane);
     assert_null(mem_store_key(&f.store, "_sluice/", "commits"));
     stop(&f);
