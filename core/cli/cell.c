@@ -22,7 +22,7 @@ void sluice_cli_cell_json_string(struct sluice_str *out, const char *text, size_
     while (text < end) {
         size_t n = 1;
         int32_t c = sluice_cli_text_decode(text, end, &n);
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+        if (c >= 0 && !sluice_cli_text_hostile(c) && c != '"' && c != '\\') {
             text += n;
             continue;
         }

@@ -46,9 +46,23 @@ json_t *sluice_cli_json_time(int64_t wall_us)
     return json_string(text);
 }
 
+/* JSON is often read on a terminal too. Characters above ASCII stand in strings alone, and jansson
+ * hands them over whole. */
 static int append(const char *data, size_t size, void *ctx)
 {
-    sluice_str_append_n(ctx, data, size);
+    const char *end = data + size;
+    const char *plain = data;
+    for (const char *p = data; p < end;) {
+        size_t step = 1;
+        int32_t c = sluice_cli_text_decode(p, end, &step);
+        if (c >= 0x7f && sluice_cli_text_hostile(c)) {
+            sluice_str_append_n(ctx, plain, (size_t)(p - plain));
+            sluice_str_printf(ctx, "\\u%04x", (unsigned)c);
+            plain = p + step;
+        }
+        p += step;
+    }
+    sluice_str_append_n(ctx, plain, (size_t)(end - plain));
     return 0;
 }
 

@@ -127,8 +127,7 @@ size_t sluice_cli_text_width(const char *text)
     return width;
 }
 
-/* Characters that change how what follows is shown, without being visible themselves. */
-static int is_hostile(int32_t c)
+int sluice_cli_text_hostile(int32_t c)
 {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||
            c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) ||
@@ -143,7 +142,7 @@ static void escape(struct sluice_str *out, const char *text, size_t length, int 
     while (text < end) {
         size_t size = 1;
         int32_t c = sluice_cli_text_decode(text, end, &size);
-        if (c >= 0 && !is_hostile(c)) {
+        if (c >= 0 && !sluice_cli_text_hostile(c)) {
             text += size;
             continue;
         }

@@ -14,6 +14,10 @@
  * the bytes it takes, at least 1. The range must not be empty. */
 int32_t sluice_cli_text_decode(const char *s, const char *end, size_t *size);
 
+/* Whether a character changes how what follows is shown, without being visible itself: controls and
+ * direction marks. */
+int sluice_cli_text_hostile(int32_t c);
+
 /* Columns that the text takes on a terminal: 0, 1 or 2 a character; escapes of our own (colours)
  * count nothing. */
 size_t sluice_cli_text_width(const char *text);

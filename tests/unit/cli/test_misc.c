@@ -68,6 +68,11 @@ static void messages_lose_secrets(void **state)
     value = sluice_cli_json_text("bad \xff byte");
     assert_string_equal(json_string_value(value), "bad \ufffd byte");
     json_decref(value);
+    value = sluice_cli_json_text("a\x1b b\xc2\x9b c\xe2\x80\xae d\x7f e\xc3\xa9");
+    struct sluice_str out = SLUICE_STR_INIT;
+    sluice_cli_json_dump(value, JSON_ENCODE_ANY, &out);
+    expect_text(&out, "\"a\\u001B b\\u009b c\\u202e d\\u007f e\xc3\xa9\"");
+    json_decref(value);
     value = sluice_cli_json_text(NULL);
     assert_true(json_is_null(value));
     json_decref(value);
