@@ -256,10 +256,11 @@ static sluice_status row_too_large(const struct sluice_reader *rd, uint64_t size
 {
     return sluice_error_set(
         err, SLUICE_E_LIMIT, 0,
-        "row %llu of the shard has %llu bytes or more, over option max_row_bytes "
-        "(%lld)",
-        (unsigned long long)rd->copy.row, (unsigned long long)size,
-        (long long)rd->src->options.max_row_bytes);
+        "%s: row %llu of this part has %.1f MiB or more, and option max_row_bytes allows %.1f "
+        "(hint: raise max_row_bytes, which needs memory for three times as much, or leave the "
+        "large column out)",
+        rd->what, (unsigned long long)rd->copy.row, (double)size / (1u << 20),
+        (double)rd->src->options.max_row_bytes / (1u << 20));
 }
 
 /* libpq gives up on a message for which it has no memory, and says so in words alone. */
