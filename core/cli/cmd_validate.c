@@ -82,12 +82,14 @@ int sluice_cli_validate(struct sluice_cli *cli)
 
 /* ---------------------------------------------------------------- check ---------------------- */
 
+struct seen;
 struct check {
     struct sluice_cli *cli;
     const struct sluice_pipeline *pipeline;
-    const char *node; /* of the finding before */
-    char *error;      /* what the last error of that node said */
-    size_t counts[4]; /* by severity */
+    const char *node;  /* of the finding before */
+    char *error;       /* what the last error of that node said */
+    size_t counts[4];  /* by severity */
+    struct seen *seen; /* per node, while tables are listed */
 };
 
 static const char *severity_name(int32_t severity)
@@ -242,11 +244,75 @@ static void visit_finding(void *ctx, const char *node, const struct sluice_findi
     sluice_str_free(&hint);
 }
 
-/* Chosen tables that cannot be used at all: a run would fail for them. */
+/* What was seen of the tables of one node. */
+struct seen {
+    unsigned char *met; /* patterns that met a table */
+    size_t tables;
+    size_t chosen;
+};
+
+struct unmatched {
+    struct check *check;
+    const struct sluice_pipeline_node *node;
+};
+
+static void visit_unmatched(void *ctx, const char *at, const char *pattern)
+{
+    const struct unmatched *u = ctx;
+    struct sluice_str what = SLUICE_STR_INIT;
+    struct sluice_str subject = SLUICE_STR_INIT;
+    sluice_str_printf(&what, "no table matches the pattern %s", pattern);
+    sluice_str_printf(&subject, "tables.%s", at);
+    struct sluice_finding finding = {.struct_size = sizeof finding,
+                                     .severity = SLUICE_FINDING_WARN,
+                                     .subject = sluice_str_text(&subject),
+                                     .what = sluice_str_text(&what),
+                                     .remedy = "sluice discover FILE lists the tables there are"};
+    visit_finding(u->check, u->node->id, &finding);
+    sluice_str_free(&subject);
+    sluice_str_free(&what);
+}
+
+/* A mistyped pattern is the quietest way to lose a table. */
+static void report_seen(struct check *check, const struct sluice_pipeline_node *node,
+                        const struct seen *seen)
+{
+    struct unmatched unmatched = {check, node};
+    if (seen->chosen == 0) {
+        struct sluice_str what = SLUICE_STR_INIT;
+        if (seen->tables == 0) {
+            sluice_str_append(&what, "there is no table that the user may see");
+        }
+        else {
+            sluice_str_printf(&what, "no table matches, of %zu that there are", seen->tables);
+        }
+        struct sluice_finding finding = {
+            .struct_size = sizeof finding,
+            .severity = SLUICE_FINDING_ERROR,
+            .subject = "tables",
+            .what = sluice_str_text(&what),
+            .remedy = seen->tables > 0 ? "sluice discover FILE lists them" : NULL};
+        visit_finding(check, node->id, &finding);
+        sluice_str_free(&what);
+    }
+    if (seen->tables > 0) {
+        sluice_tables_unmatched(&node->tables, seen->met, visit_unmatched, &unmatched);
+    }
+}
+
+/* Counts, and tells of chosen tables that cannot be used at all: a run would fail for them. */
 static sluice_status visit_stream(void *ctx, const char *source,
                                   const struct sluice_stream_desc *desc, int chosen,
                                   const struct sluice_error *problem)
 {
+    struct check *check = ctx;
+    const struct sluice_pipeline_node *node = find_node(check->pipeline, source);
+    struct seen *seen = node != NULL ? &check->seen[node - check->pipeline->nodes] : NULL;
+    if (seen != NULL) {
+        sluice_tables_note(&node->tables, desc->name, seen->met);
+        seen->tables++;
+        seen->chosen += chosen != 0;
+    }
     if (chosen && problem != NULL) {
         struct sluice_finding finding = {.struct_size = sizeof finding,
                                          .severity = SLUICE_FINDING_ERROR,
@@ -258,6 +324,33 @@ static sluice_status visit_stream(void *ctx, const char *source,
     return SLUICE_OK;
 }
 
+static sluice_status check_tables(struct check *check, struct sluice_error *err)
+{
+    const struct sluice_pipeline *pipeline = check->pipeline;
+    sluice_status status = SLUICE_OK;
+    check->seen = sluice_alloc_zero(pipeline->node_count, sizeof *check->seen);
+    for (size_t i = 0; check->seen != NULL && i < pipeline->node_count; i++) {
+        size_t patterns = sluice_tables_patterns(&pipeline->nodes[i].tables);
+        check->seen[i].met = sluice_alloc_zero(patterns + 1, 1);
+        status = check->seen[i].met != NULL ? status : SLUICE_E_NOMEM;
+    }
+    if (check->seen == NULL || status < 0) {
+        status = sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory");
+    }
+    if (status >= 0) {
+        status = sluice_flow_discover(pipeline, &check->cli->cancel, visit_stream, check, err);
+    }
+    for (size_t i = 0; check->seen != NULL && i < pipeline->node_count; i++) {
+        if (status >= 0 && pipeline->nodes[i].kind == SLUICE_SOURCE) {
+            report_seen(check, &pipeline->nodes[i], &check->seen[i]);
+        }
+        sluice_free(check->seen[i].met);
+    }
+    sluice_free(check->seen);
+    check->seen = NULL;
+    return status;
+}
+
 static sluice_status check_all(struct check *check, struct sluice_error *err)
 {
     struct sluice_cli *cli = check->cli;
@@ -265,7 +358,7 @@ static sluice_status check_all(struct check *check, struct sluice_error *err)
     if (check->counts[SLUICE_FINDING_ERROR] > 0) {
         return SLUICE_OK; /* what cannot be reached cannot be asked for its tables */
     }
-    return sluice_flow_discover(check->pipeline, &cli->cancel, visit_stream, check, err);
+    return check_tables(check, err);
 }
 
 int sluice_cli_check(struct sluice_cli *cli)

@@ -92,6 +92,14 @@ void sluice_pipeline_free(struct sluice_pipeline *pipeline);
 /* 1 if the stream is chosen by include/exclude. Patterns are globs over the whole stream name, or
  * "re:" regexes (checked at load). */
 int sluice_tables_match(const struct sluice_tables *tables, const char *stream);
+/* Patterns that meet no table are often mistyped. `seen` has sluice_tables_patterns() zeroed bytes: note
+ * every table that is discovered, then visit what met none; `at` is its place ("include[0]"). */
+size_t sluice_tables_patterns(const struct sluice_tables *tables);
+void sluice_tables_note(const struct sluice_tables *tables, const char *stream,
+                        unsigned char *seen);
+void sluice_tables_unmatched(const struct sluice_tables *tables, const unsigned char *seen,
+                             void (*visit)(void *ctx, const char *at, const char *pattern),
+                             void *ctx);
 /* 1 if `pattern` (glob or re:) matches the whole stream name; for --tables too. */
 int sluice_config_pattern_match(const char *pattern, const char *stream);
 /* 0 = not usable, and `why` says so: ask before matching with patterns from outside a file. */

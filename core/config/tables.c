@@ -1,4 +1,5 @@
 /* `tables:` of a source: loading, matching, folding of rules. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -194,6 +195,50 @@ int sluice_tables_match(const struct sluice_tables *tables, const char *stream)
     return (tables->include_count == 0 ||
             matches_any(tables->include, tables->include_count, stream)) &&
            !matches_any(tables->exclude, tables->exclude_count, stream);
+}
+
+size_t sluice_tables_patterns(const struct sluice_tables *tables)
+{
+    return tables->include_count + tables->rule_count;
+}
+
+void sluice_tables_note(const struct sluice_tables *tables, const char *stream, unsigned char *seen)
+{
+    for (size_t i = 0; i < tables->include_count; i++) {
+        seen[i] = seen[i] || sluice_config_pattern_match(tables->include[i], stream);
+    }
+    if (!sluice_tables_match(tables, stream)) {
+        return; /* a rule says nothing about tables that are not taken */
+    }
+    for (size_t i = 0; i < tables->rule_count; i++) {
+        unsigned char *met = &seen[tables->include_count + i];
+        const char *match = tables->rules[i].match;
+        *met = *met || match == NULL || sluice_config_pattern_match(match, stream);
+    }
+}
+
+void sluice_tables_unmatched(const struct sluice_tables *tables, const unsigned char *seen,
+                             void (*visit)(void *ctx, const char *at, const char *pattern),
+                             void *ctx)
+{
+    char at[48];
+    for (size_t i = 0; i < tables->include_count; i++) {
+        if (!seen[i]) {
+            (void)snprintf(at, sizeof at, "include[%zu]", i);
+            visit(ctx, at, tables->include[i]);
+        }
+    }
+    size_t rule = 0;
+    for (size_t i = 0; i < tables->rule_count; i++) {
+        if (tables->rules[i].match == NULL) {
+            continue; /* the defaults are no rule of the list */
+        }
+        if (!seen[tables->include_count + i]) {
+            (void)snprintf(at, sizeof at, "rules[%zu].match", rule);
+            visit(ctx, at, tables->rules[i].match);
+        }
+        rule++;
+    }
 }
 
 void sluice_tables_rule(const struct sluice_tables *tables, const char *stream,

@@ -51,6 +51,7 @@ struct discover_ctx {
     struct sluice_flow_source *source;
     struct sluice_error *err;
     size_t seen;
+    unsigned char *met; /* patterns that met a table */
 };
 
 static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc *desc,
@@ -59,6 +60,7 @@ static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc
     struct discover_ctx *ctx = vctx;
     struct sluice_flow_source *source = ctx->source;
     ctx->seen++;
+    sluice_tables_note(&source->node->tables, desc->name, ctx->met);
     if (!sluice_flow_chooses(source->node, &source->engine->options, desc)) {
         return SLUICE_OK;
     }
@@ -174,18 +176,51 @@ static sluice_status check_any(const struct sluice_flow_source *source, size_t s
     if (source->stream_count > 0 || source->engine->options.table_count > 0) {
         return SLUICE_OK; /* --tables may mean another source: looked at when all are open */
     }
+    if (seen == 0) {
+        return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                                "there is no table that the user may see");
+    }
     return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
-                            "source %s: no table matches tables.include (%zu tables seen); "
-                            "`sluice discover` lists them",
-                            source->node->id, seen);
+                            "no table matches `tables`, of %zu that there are "
+                            "(hint: sluice discover FILE lists them)",
+                            seen);
+}
+
+static void warn_unmatched(void *ctx, const char *at, const char *pattern)
+{
+    const struct sluice_pipeline_node *const *node = ctx;
+    sluice_log_line(SLUICE_LOG_WARN, (*node)->id, "no table matches the pattern %s of tables.%s",
+                    pattern, at);
+}
+
+void sluice_flow_warn_unmatched(const struct sluice_pipeline_node *node, const unsigned char *met)
+{
+    sluice_tables_unmatched(&node->tables, met, warn_unmatched, &node);
+}
+
+static sluice_status discover(struct sluice_flow_source *source, struct sluice_error *err)
+{
+    struct discover_ctx ctx = {.source = source, .err = err};
+    ctx.met = sluice_alloc_zero(sluice_tables_patterns(&source->node->tables) + 1, 1);
+    if (ctx.met == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+    }
+    sluice_status status = source->api->discover(source->src, keep_discovered, &ctx, err);
+    if (status >= 0) {
+        status = check_any(source, ctx.seen, err);
+    }
+    if (status >= 0 && !source->warned) {
+        source->warned = 1;
+        sluice_flow_warn_unmatched(source->node, ctx.met);
+    }
+    sluice_free(ctx.met);
+    return status;
 }
 
 sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
                                         struct sluice_chain *binder, struct sluice_error *err)
 {
-    struct discover_ctx ctx = {.source = source, .err = err};
-    SLUICE_TRY(source->api->discover(source->src, keep_discovered, &ctx, err));
-    SLUICE_TRY(check_any(source, ctx.seen, err));
+    SLUICE_TRY(discover(source, err));
     for (size_t i = 0; i < source->stream_count; i++) {
         struct sluice_flow_stream *stream = source->streams[i];
         stream->selected = 0;

@@ -152,6 +152,7 @@ struct plan_ctx {
     const struct sluice_pipeline_node *node;
     struct sluice_tree tree;
     struct sluice_chain chain;
+    unsigned char *met; /* patterns that met a table */
 };
 
 static sluice_status keep_done(void *vctx, const struct sluice_state_stream *stream)
@@ -195,6 +196,7 @@ static sluice_status plan_stream(void *vctx, const struct sluice_stream_desc *de
                                  const struct sluice_error *problem)
 {
     struct plan_ctx *ctx = vctx;
+    sluice_tables_note(&ctx->node->tables, desc->name, ctx->met);
     if (!sluice_flow_chooses(ctx->node, ctx->options, desc)) {
         return SLUICE_OK;
     }
@@ -237,6 +239,10 @@ static sluice_status plan_source(struct plan_ctx *ctx, size_t i, struct sluice_c
     struct sluice_peek peek = {0};
     struct sluice_flow_env env = {.pipeline = ctx->pipeline, .cancel = cancel};
     ctx->node = &ctx->pipeline->nodes[i];
+    ctx->met = sluice_alloc_zero(sluice_tables_patterns(&ctx->node->tables) + 1, 1);
+    if (ctx->met == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory");
+    }
     sluice_status status = sluice_tree_build(ctx->pipeline, i, &ctx->tree, err);
     if (status >= 0) {
         status = sluice_chain_open(&ctx->chain, &env, &ctx->tree, NULL, NULL, err);
@@ -247,6 +253,10 @@ static sluice_status plan_source(struct plan_ctx *ctx, size_t i, struct sluice_c
     if (status >= 0) {
         status = peek.source_api->discover(peek.source, plan_stream, ctx, err);
     }
+    if (status >= 0) {
+        sluice_flow_warn_unmatched(ctx->node, ctx->met);
+    }
+    sluice_free(ctx->met);
     sluice_peek_close(&peek);
     sluice_chain_close(&ctx->chain);
     sluice_tree_free(&ctx->tree);

@@ -101,6 +101,7 @@ struct sluice_flow_source {
     struct sluice_host_instance *host;
     struct sluice_source *src; /* NULL between attempts; guarded by engine->mutex for cancel */
     uint32_t generation;       /* attempt number, from 1 */
+    int warned;                /* of patterns that match nothing */
     uint32_t running;          /* shards being read; guarded by engine->mutex */
     _Atomic int32_t lost;      /* the snapshot is gone: no new shards, open anew when none runs */
     struct sluice_backoff backoff;
@@ -191,6 +192,7 @@ sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
                                       const struct sluice_stream_desc *desc,
                                       struct sluice_chain *binder, struct sluice_error *err);
 /* 1 if the pipeline and the run's --tables choose the stream. */
+void sluice_flow_warn_unmatched(const struct sluice_pipeline_node *node, const unsigned char *met);
 int sluice_flow_chooses(const struct sluice_pipeline_node *node,
                         const struct sluice_run_options *options,
                         const struct sluice_stream_desc *desc);

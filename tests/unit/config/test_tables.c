@@ -134,6 +134,41 @@ static void rules(void **state)
     sluice_pipeline_free(p);
 }
 
+static void add_unmatched(void *ctx, const char *at, const char *pattern)
+{
+    sluice_str_printf((struct sluice_str *)ctx, "%s %s\n", at, pattern);
+}
+
+static void patterns_without_tables(void **state)
+{
+    (void)state;
+    struct sluice_pipeline *p = load_good(SOURCE "    tables:\n"
+                                                 "      include: [public.a, \"x.*\", public.log]\n"
+                                                 "      exclude: public.log\n"
+                                                 "      defaults: {where: \"1 = 1\"}\n"
+                                                 "      rules:\n"
+                                                 "        - {match: public.log, where: not taken}\n"
+                                                 "        - {match: \"re:public.a+\", where: b}\n");
+    const struct sluice_tables *tables = &p->nodes[0].tables;
+    unsigned char seen[8] = {0};
+    struct sluice_str out = SLUICE_STR_INIT;
+    assert_int_equal(sluice_tables_patterns(tables), 6);
+    sluice_tables_unmatched(tables, seen, add_unmatched, &out);
+    assert_string_equal(out.data, "include[0] public.a\ninclude[1] x.*\ninclude[2] public.log\n"
+                                  "rules[0].match public.log\nrules[1].match re:public.a+\n");
+    sluice_str_clear(&out);
+    sluice_tables_note(tables, "public.log", seen);
+    sluice_tables_note(tables, "public.other", seen);
+    sluice_tables_note(tables, "public.a", seen);
+    sluice_tables_unmatched(tables, seen, add_unmatched, &out);
+    assert_string_equal(out.data, "include[1] x.*\nrules[0].match public.log\n");
+    sluice_str_free(&out);
+    sluice_pipeline_free(p);
+    p = load_good(SOURCE);
+    assert_int_equal(sluice_tables_patterns(&p->nodes[0].tables), 0);
+    sluice_pipeline_free(p);
+}
+
 static void findings(void **state)
 {
     (void)state;
@@ -199,7 +234,8 @@ static void findings(void **state)
 }
 
 const struct CMUnitTest table_tests[] = {
-    cmocka_unit_test(patterns), cmocka_unit_test(pattern_checks), cmocka_unit_test(choice),
-    cmocka_unit_test(rules),    cmocka_unit_test(findings),
+    cmocka_unit_test(patterns), cmocka_unit_test(pattern_checks),
+    cmocka_unit_test(choice),   cmocka_unit_test(rules),
+    cmocka_unit_test(findings), cmocka_unit_test(patterns_without_tables),
 };
 const size_t table_tests_count = sizeof table_tests / sizeof table_tests[0];
