@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -34,12 +35,15 @@ BOMBS = {
 }
 
 
+@pytest.mark.parametrize("command", ["validate", "run"])
 @pytest.mark.parametrize("kind", BOMBS)
-def test_bomb(release_engine, kind):
+def test_bomb(release_engine, kind, command):
     text, message = BOMBS[kind]
     path = release_engine.write(text)
     start = time.monotonic()
-    result = release_engine.cmd("validate", str(path)).expect(2)
+    result = release_engine.cmd(command, str(path)).expect(2)
+    place = "" if kind == "2 MiB" else r":\d+:\d+"
+    assert re.search(rf"^{re.escape(str(path))}{place}: error: ", result.stderr, re.M), result.stderr[:2000]
     assert message in result.output
     assert time.monotonic() - start < 3
     assert result.peak_rss_kib < 100 * 1024
