@@ -178,7 +178,8 @@ def test_server_dies_in_the_middle(engine, own_server, make_pipeline, workdir, m
     """The load waits, begins anew under a new snapshot when the server is back, and keeps what was complete."""
     db = pg.PgDatabase(own_server, "postgres")
     db.execute("CREATE TABLE a AS SELECT generate_series(1, 1000) AS i",
-               "CREATE TABLE b AS SELECT i, CASE WHEN i > 900 THEN 0.02 ELSE 0 END AS wait FROM generate_series(1, 1000) i",
+               "CREATE TABLE b AS SELECT i, CASE WHEN i > 900 THEN 0.02 ELSE 0 END AS wait"
+               " FROM generate_series(1, 1000) i",
                "CREATE VIEW slow AS SELECT i FROM b WHERE pg_sleep(wait) IS NOT NULL", "CHECKPOINT")
     retry = {"on_error": {"retry": {"max": 50, "backoff": "100ms", "cap": "500ms"}}}
     pipeline = make_pipeline(db.config(), {"out": file_sink(workdir)}, ["public.a", "public.slow"], **retry)

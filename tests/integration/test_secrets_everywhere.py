@@ -1,4 +1,4 @@
-"""Secrets planted at every place where one may stand, then all commands at the level trace: they are nowhere to be found."""
+"""Secrets at every place where one may stand, all commands at the level trace: they are nowhere to be found."""
 
 from __future__ import annotations
 
