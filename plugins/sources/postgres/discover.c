@@ -132,9 +132,10 @@ static sluice_status export_snapshot(struct sluice_source *src, struct sluice_er
 {
     PGresult *result = NULL;
     SLUICE_TRY(sluice_pg_query(src->control, "export the snapshot",
-                               "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.version()", 0,
-                               NULL, &result, err));
+                               "SELECT pg_catalog.pg_export_snapshot(), " PG_SNAPSHOT_MARK, 0, NULL,
+                               &result, err));
     (void)snprintf(src->snapshot, sizeof src->snapshot, "%s", PQgetvalue(result, 0, 0));
+    (void)snprintf(src->snapshot_mark, sizeof src->snapshot_mark, "%s", PQgetvalue(result, 0, 1));
     int version = src->control->server_version;
     (void)snprintf(src->server, sizeof src->server, "PostgreSQL %d.%d", version / 10000,
                    version % 10000);

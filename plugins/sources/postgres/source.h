@@ -158,8 +158,9 @@ struct sluice_source {
     struct sluice_pg_conn *control; /* kept between discover, check and open */
     struct sluice_pg_conn *holder;  /* holds the exported snapshot */
     char snapshot[64];
-    uint64_t generation; /* grows with each open */
-    int64_t snapshot_us; /* wall clock when it was taken */
+    char snapshot_mark[96]; /* what PG_SNAPSHOT_MARK says under it */
+    uint64_t generation;    /* grows with each open */
+    int64_t snapshot_us;    /* wall clock when it was taken */
     char identity[96];
     char server[96];
     uint64_t row_limit;
@@ -183,6 +184,13 @@ sluice_status pg_shards_make(struct sluice_source *src, const struct sluice_sour
 void pg_shards_free(struct sluice_source *src);
 
 /* ---------------------------------------------------------------- worker.c ------------------- */
+
+/* Names of snapshots come again after a restart of the server, for other snapshots. This tells two
+ * apart: which transactions it sees, and since when the server runs. */
+#define PG_SNAPSHOT_MARK                                                             \
+    "(SELECT pg_catalog.concat(pg_catalog.txid_snapshot_xmin(s), ':',"               \
+    " pg_catalog.txid_snapshot_xmax(s), ' ', pg_catalog.pg_postmaster_start_time())" \
+    " FROM pg_catalog.txid_current_snapshot() s)"
 
 /* Gives a connection whose transaction sees the exported snapshot. SNAPSHOT_LOST if that is gone. */
 sluice_status pg_worker_acquire(struct sluice_source *src, struct sluice_pg_conn **out,

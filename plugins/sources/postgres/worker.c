@@ -20,7 +20,8 @@ static int snapshot_refused(const struct sluice_error *err)
 static sluice_status worker_begin(struct sluice_source *src, struct sluice_pg_conn *conn,
                                   struct sluice_error *err)
 {
-    char sql[192];
+    char sql[512];
+    PGresult *result = NULL;
     if (conn->in_transaction && conn->generation == src->generation && conn->uses < USES_MAX) {
         return SLUICE_OK;
     }
@@ -28,12 +29,18 @@ static sluice_status worker_begin(struct sluice_source *src, struct sluice_pg_co
     struct sluice_error *e = err != NULL ? err : &local;
     (void)snprintf(sql, sizeof sql,
                    "%sBEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-                   "SET TRANSACTION SNAPSHOT '%s'",
+                   "SET TRANSACTION SNAPSHOT '%s';SELECT " PG_SNAPSHOT_MARK,
                    conn->in_transaction ? "COMMIT;" : "", src->snapshot);
     conn->in_transaction = 1;
     conn->generation = src->generation;
     conn->uses = 0;
-    sluice_status st = sluice_pg_command(conn, "import the snapshot", sql, e);
+    sluice_status st = sluice_pg_query(conn, "import the snapshot", sql, 0, NULL, &result, e);
+    if (st >= 0 && strcmp(PQgetvalue(result, 0, 0), src->snapshot_mark) != 0) {
+        st = sluice_error_set(e, SLUICE_E_SNAPSHOT_LOST, 0,
+                              "snapshot %s is another one since the server was restarted",
+                              src->snapshot);
+    }
+    PQclear(result);
     if (st < 0 && PQstatus(conn->pg) == CONNECTION_OK && snapshot_refused(e)) {
         (void)sluice_error_wrap(e, "the connection that held the snapshot is gone");
         e->status = SLUICE_E_SNAPSHOT_LOST;

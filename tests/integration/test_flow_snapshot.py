@@ -1,0 +1,58 @@
+"""A snapshot's name is no proof: after a restart of the server, another session's may have the same."""
+
+from __future__ import annotations
+
+import time
+
+from support import lake
+from support.pg import PgServer
+
+
+def export_as(server: PgServer, dbname: str, name: str):
+    """A session that exported a snapshot with just that name, or None. Names are made of the number of
+    the server's slot and of the transactions seen there since the server started."""
+    slot, transaction, _ = (int(part, 16) for part in name.split("-"))
+    held = []
+    for _ in range(30):
+        session = server.connect(dbname, autocommit=True)
+        session.prepare_threshold = None  # preparing would be a transaction, too
+        held.append(session)
+        for _ in range(300):
+            session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            got = session.execute("SELECT pg_export_snapshot()").fetchone()[0]
+            if got == name:
+                return held
+            session.execute("ROLLBACK")
+            if int(got.split("-")[0], 16) != slot or int(got.split("-")[1], 16) >= transaction:
+                break
+    for session in held:
+        session.close()
+    return None
+
+
+def test_another_snapshot_of_the_same_name_is_not_read(engine, make_pipeline, workdir):
+    server = PgServer.create()
+    try:
+        with server.database() as db:
+            db.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 100)",
+                       "CHECKPOINT")
+            sink = {"plugin": "file", "config": {"path": str(workdir / "lake"), "format": "jsonl"}}
+            path = engine.write(make_pipeline(db.config(), {"out": sink}, ["public.*"], parallelism=1))
+            run = engine.start_run(
+                path, "--progress", "log", env={"SLUICE_FAILPOINTS": "flow.before_shard=sleep:6000@1"}
+            )
+            name = run.wait_output(r"snapshot taken snapshot=([0-9A-F-]+)")[1]
+            server.restart("immediate")
+            db.execute("INSERT INTO t SELECT generate_series(101, 200)")
+            held = export_as(server, db.name, name)
+            assert held is not None, f"no session got the name {name}"
+            db.execute("INSERT INTO t SELECT generate_series(201, 300)")
+            time.sleep(0.1)
+            result = run.wait().expect(0)
+            assert "start anew under a new snapshot" in result.output, result.describe()
+            for session in held:
+                session.close()
+            read = lake.Lake(lake.FileStore(workdir / "lake"))
+            assert lake.compare_all(read, db, ["public.t"]) == "lost=0 dup=0 diff=0"
+    finally:
+        server.destroy()
