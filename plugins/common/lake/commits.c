@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lake/keys.h"
+#include "lake/object.h"
 #include "sluice/log.h"
 
 enum {
@@ -150,7 +151,7 @@ static sluice_status read_manifest(const struct sluice_lake_commits *log, uint64
     SLUICE_TRY(log->api->get(log->store, key, SLUICE_LAKE_MANIFEST_MAX, &data, &size, err));
     sluice_status st = sluice_lake_manifest_read(data, size, found, err);
     free(data);
-    return st < 0 ? sluice_error_wrap(err, "manifest %s", key) : SLUICE_OK;
+    return st < 0 ? sluice_lake_error_at(err, "manifest", key) : SLUICE_OK;
 }
 
 static sluice_status fenced(struct sluice_lake_commits *log, struct sluice_error *err)
@@ -216,7 +217,7 @@ static sluice_status append_once(struct sluice_lake_commits *log, struct sluice_
         st = who_took(log, m, who, err);
     }
     m->attempt = NULL;
-    return st < 0 ? sluice_error_wrap(err, "committing manifest %s", key) : SLUICE_OK;
+    return st < 0 ? sluice_lake_error_at(err, "committing manifest", key) : SLUICE_OK;
 }
 
 sluice_status sluice_lake_commits_append(struct sluice_lake_commits *log,

@@ -91,3 +91,11 @@ void sluice_lake_object_abort(struct sluice_lake_object *obj)
         obj->upload = NULL;
     }
 }
+
+sluice_status sluice_lake_error_at(struct sluice_error *err, const char *doing, const char *key)
+{
+    if (err != NULL && err->status < 0 && strstr(err->message, key) != NULL) {
+        return err->status;
+    }
+    return sluice_error_wrap(err, "%s %s", doing, key);
+}

@@ -38,4 +38,7 @@ sluice_status sluice_lake_object_finish(struct sluice_lake_object *obj, char sha
     SLUICE_MUST_CHECK;
 void sluice_lake_object_abort(struct sluice_lake_object *obj);
 
+/* Says what was done to which object, unless the store's message names it already. */
+sluice_status sluice_lake_error_at(struct sluice_error *err, const char *doing, const char *key);
+
 #endif /* SLUICE_COMMON_LAKE_OBJECT_H */

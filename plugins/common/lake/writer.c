@@ -161,7 +161,7 @@ sluice_status sluice_lake_writer_finish(struct sluice_lake_writer *writer, struc
             file->key, sink->api->location(sink->store));
     }
     if (st < 0) {
-        return sluice_error_wrap(err, "writing %s", file->key);
+        return sluice_lake_error_at(err, "writing", file->key);
     }
     writer->file = NULL;
     return SLUICE_OK;
@@ -188,7 +188,7 @@ static sluice_status write_slices(struct sluice_lake_writer *writer, int64_t row
         take = (uint64_t)take < left ? take : (int64_t)left;
         sluice_lake_encoder_rows(writer->encoder, row, row + take, &writer->out);
         if (writer->out.status < 0) {
-            return sluice_error_wrap(err, "writing %s", writer->file->key);
+            return sluice_lake_error_at(err, "writing", writer->file->key);
         }
         row += take;
         writer->file->rows += (uint64_t)take;
