@@ -162,9 +162,9 @@ static sluice_status check_identity(struct sluice_flow_source *source, const cha
     if (known != NULL && !same && engine->resumed) {
         status = sluice_error_set(
             err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
-            "source %s is another database than the one the unfinished load began with (was %s, is "
-            "%s); point the pipeline back at it, or begin anew with `sluice state reset %s`",
-            source->node->id, known, identity, engine->pipeline->file);
+            "this is another database (%s) than the one that the unfinished load began with (%s) "
+            "(hint: point the pipeline back at that one, or begin anew: sluice state reset %s)",
+            identity, known, engine->pipeline->file);
         sluice_free(known);
         return status;
     }
@@ -393,8 +393,7 @@ static sluice_status keep_shard(void *vctx, const struct sluice_shard_desc *desc
     struct shards_ctx *ctx = vctx;
     if (desc->kind != SLUICE_SHARD_SNAPSHOT || desc->stream_count != 1 || desc->id == NULL) {
         return sluice_error_set(ctx->err, SLUICE_E_INTERNAL, SLUICE_ERROR_FATAL,
-                                "source %s gave a shard that is not of one stream's load",
-                                ctx->source->node->id);
+                                "it gave a shard that is not of one stream's load");
     }
     struct sluice_flow_stream *stream = stream_of(ctx, desc->stream_ids[0]);
     if (stream == NULL || !stream->selected) {

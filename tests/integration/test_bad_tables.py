@@ -216,6 +216,25 @@ def test_server_dies_for_good(engine, own_server, make_pipeline, workdir):
         "public.a": "skipped", "public.slow": "complete"}
 
 
+def test_another_database_in_the_middle_of_a_load(engine, pg_server, make_pipeline, workdir):
+    """Parts of one database and of another must never be taken for one load."""
+    with pg_server.database() as one, pg_server.database() as two:
+        for number, db in enumerate((one, two)):
+            db.execute(f"CREATE TABLE a AS SELECT {number} AS i", f"CREATE TABLE b AS SELECT {number} AS i")
+        pipeline = make_pipeline(one.config(), {"out": file_sink(workdir)}, parallelism=1)
+        run = engine.start("run", str(engine.write(pipeline)), env={"SLUICE_FAILPOINTS": "flow.after_batch=sleep:800"})
+        run.wait_output("source opened")
+        run.interrupt()
+        run.wait().expect(0)
+        path = engine.write({**pipeline, "sources": {"src": {"plugin": "postgres", "config": two.config()}}})
+        result = engine.cmd("run", str(path)).expect(1)
+        assert "p: source src: this is another database (" in result.stderr, result.describe()
+        assert f"  hint: point the pipeline back at that one, or begin anew: sluice state reset {path}" in result.stderr
+        engine.cmd("state", "reset", str(path), "--yes").expect(0)
+        engine.cmd("run", str(path)).expect(0)
+        assert lake.compare_all(read(workdir), two, ["public.a", "public.b"]) == "lost=0 dup=0 diff=0"
+
+
 # ---------------------------------------------------------------- modes that are not there yet
 
 
