@@ -41,8 +41,11 @@ static void check_source(struct sluice_peek *peek, struct check_ctx *ctx)
     struct sluice_run_options none = {0};
     struct sluice_peek_plan plan = {0};
     const struct sluice_source_plan *with = NULL;
-    if (sluice_peek_plan_make(peek, &none, &plan, &err) >= 0) {
+    if (sluice_peek_plan_make(peek, &none, 1, &plan, &err) >= 0) {
         with = &plan.plan;
+        if (peek->pipeline->parallelism != 0) {
+            plan.plan.parallelism = peek->pipeline->parallelism;
+        }
     }
     struct sluice_error discover_err = err;
     int failed = with == NULL;

@@ -35,6 +35,7 @@ void sluice_peek_close(struct sluice_peek *peek)
 struct make_ctx {
     struct sluice_peek *peek;
     const struct sluice_run_options *options;
+    int problems;
     struct sluice_peek_plan *out;
     size_t count;
 };
@@ -44,7 +45,8 @@ static sluice_status keep_select(void *vctx, const struct sluice_stream_desc *de
 {
     struct make_ctx *ctx = vctx;
     struct sluice_peek_plan *out = ctx->out;
-    if (problem != NULL || !sluice_flow_chooses(ctx->peek->node, ctx->options, desc)) {
+    if ((problem != NULL && !ctx->problems) ||
+        !sluice_flow_chooses(ctx->peek->node, ctx->options, desc)) {
         return SLUICE_OK;
     }
     if (!sluice_alloc_grow((void **)&out->items, &out->cap, ctx->count + 1, sizeof *out->items)) {
@@ -70,11 +72,11 @@ static sluice_status keep_select(void *vctx, const struct sluice_stream_desc *de
 }
 
 sluice_status sluice_peek_plan_make(struct sluice_peek *peek,
-                                    const struct sluice_run_options *options,
+                                    const struct sluice_run_options *options, int problems,
                                     struct sluice_peek_plan *out, struct sluice_error *err)
 {
     *out = (struct sluice_peek_plan){0};
-    struct make_ctx ctx = {.peek = peek, .options = options, .out = out};
+    struct make_ctx ctx = {.peek = peek, .options = options, .problems = problems, .out = out};
     SLUICE_TRY(peek->source_api->discover(peek->source, keep_select, &ctx, err));
     out->pointers = sluice_alloc_zero(ctx.count + 1, sizeof *out->pointers);
     if (out->pointers == NULL) {

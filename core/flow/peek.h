@@ -23,7 +23,8 @@ sluice_status sluice_peek_open(struct sluice_peek *peek, const struct sluice_pip
     SLUICE_MUST_CHECK;
 void sluice_peek_close(struct sluice_peek *peek);
 
-/* The plan of everything the pipeline chooses of a source, made by discovering. */
+/* The plan of everything the pipeline chooses of a source, made by discovering; streams that cannot be
+ * read are in it if `problems`. */
 struct sluice_peek_plan {
     struct sluice_source_plan plan;
     struct sluice_stream_select *items;
@@ -32,7 +33,7 @@ struct sluice_peek_plan {
     size_t pointer_cap;
 };
 sluice_status sluice_peek_plan_make(struct sluice_peek *peek,
-                                    const struct sluice_run_options *options,
+                                    const struct sluice_run_options *options, int problems,
                                     struct sluice_peek_plan *out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 void sluice_peek_plan_free(struct sluice_peek_plan *plan);

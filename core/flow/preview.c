@@ -159,7 +159,7 @@ static sluice_status preview_source(struct preview *pv, size_t node, struct slui
             sluice_peek_open(&pv->peek, pv->pipeline, &pv->pipeline->nodes[node], pv->cancel, err);
     }
     if (status >= 0) {
-        status = sluice_peek_plan_make(&pv->peek, pv->options, &plan, err);
+        status = sluice_peek_plan_make(&pv->peek, pv->options, 0, &plan, err);
     }
     if (status >= 0 && plan.plan.stream_count > 0) {
         status =

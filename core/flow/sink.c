@@ -159,7 +159,9 @@ sluice_status sluice_flow_sink_end(struct sluice_engine *engine, struct sluice_f
     struct sluice_str encoded = SLUICE_STR_INIT;
     sluice_status status = sluice_token_encode(&token, &encoded, err);
     if (status >= 0) {
+        uint32_t partial = engine->options.row_limit > 0 ? SLUICE_STREAM_END_PARTIAL : 0;
         struct sluice_stream_end end = {.struct_size = sizeof end,
+                                        .flags = partial,
                                         .stream_id = leaf->desc->stream_id,
                                         .run = stream->run,
                                         .rows = leaf->rows,

@@ -11,6 +11,7 @@ import time
 import jsonschema
 import pytest
 from cli_pipelines import generate, slow
+from support import lake
 
 
 def words(text: str) -> str:
@@ -360,6 +361,21 @@ def test_run_limit_and_tables(engine):
     found = engine.cmd("run", str(path), "--limit", "7", "--tables", "*_0001,*_0003", "--json", "-q").expect(0)
     streams = found.json()["pipelines"][0]["streams"]
     assert {s["name"]: s["rows"] for s in streams} == {"public.gen_0001": 7, "public.gen_0003": 7}
+
+
+def test_run_limit_hides_no_whole_load(engine, workdir):
+    """What a limit cut off never takes the place of the whole load before it."""
+    out = workdir / "lake"
+    pipeline = generate()
+    pipeline["sinks"] = {"out": {"plugin": "file", "inputs": ["g"], "config": {"path": str(out)}}}
+    path = engine.write(pipeline)
+    engine.cmd("run", str(path)).expect(0)
+    before = lake.Lake(lake.FileStore(out))
+    whole = {name: before.stream(name).lines() for name in before.names()}
+    assert [len(lines) for lines in whole.values()] == [100, 100, 100]
+    engine.cmd("run", str(path), "--limit", "3").expect(0)
+    after = lake.Lake(lake.FileStore(out))
+    assert {name: after.stream(name).lines() for name in after.names()} == whole
 
 
 def test_run_check_batches(engine):

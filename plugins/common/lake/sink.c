@@ -240,6 +240,9 @@ sluice_status sluice_lake_sink_stream_end(struct sluice_sink *sink,
     if (stream == NULL || end->run == NULL) {
         return sluice_error_set(err, SLUICE_E_STATE, 0, "stream_end of a load that never began");
     }
+    if ((end->flags & SLUICE_STREAM_END_PARTIAL) != 0) {
+        return SLUICE_OK; /* a complete run would hide the whole one before it from readers */
+    }
     struct sluice_lake_manifest m = {.kind = SLUICE_LAKE_KIND_COMPLETE};
     int32_t again = 0;
     m.mode = sink->mode;

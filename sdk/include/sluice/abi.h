@@ -551,9 +551,14 @@ struct sluice_commit {
     struct sluice_bytes position; /* resume position that the token carries; size 0 = none */
 };
 
+/* sluice_stream_end.flags */
+enum {
+    SLUICE_STREAM_END_PARTIAL =
+        1 /* a limit cut the rows: keep them, publish nothing in their place */
+};
 struct sluice_stream_end {
     uint32_t struct_size;
-    uint32_t flags;
+    uint32_t flags; /* SLUICE_STREAM_END_* */
     uint64_t stream_id;
     const char *run;
     uint64_t rows; /* rows of the load that every lane committed */
