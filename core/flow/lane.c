@@ -38,10 +38,12 @@ static sluice_status write_batch(struct sluice_flow_lane *lane, struct sluice_ba
                                  int64_t deadline_us, struct sluice_error *err)
 {
     uint64_t rows = (uint64_t)batch->array.length;
+    uint64_t bytes = batch->bytes;
     for (;;) {
         sluice_status status = lane->sink->api->lane_write(lane->lane, batch, err);
         if (status == SLUICE_OK) {
             lane->rows += rows;
+            lane->bytes += bytes;
             return SLUICE_OK;
         }
         if (status < 0) {
@@ -255,6 +257,7 @@ sluice_status sluice_flow_lane_commit(struct sluice_flow_lane *lane,
                                          .shard = shard->desc.id,
                                          .epoch = 1,
                                          .rows = (int64_t)lane->rows,
+                                         .bytes = (int64_t)lane->bytes,
                                          .updated_us = sluice_now_us(SLUICE_CLOCK_WALL)};
         struct sluice_error state_err = SLUICE_ERROR_INIT;
         if (sluice_state_lane_put(engine->state, engine->load.load_id, &kept, &state_err) < 0) {

@@ -23,6 +23,7 @@ struct sluice_flow_lane {
     size_t leaf;
     struct sluice_lane *lane; /* NULL = not opened: this leaf gets nothing */
     uint64_t rows;            /* written */
+    uint64_t bytes;           /* memory size of their batches */
     sluice_status status;     /* first failure of the lane's thread */
     struct sluice_error err;
 
