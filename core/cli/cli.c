@@ -124,6 +124,20 @@ size_t sluice_cli_error_hint(const char *message, struct sluice_str *hint)
     return (size_t)(found - message);
 }
 
+const char *sluice_cli_error_about(const char *message, const char *name)
+{
+    static const char *const heads[] = {"read table ", "table ", "stream "};
+    size_t size = name != NULL ? strlen(name) : 0;
+    for (size_t i = 0; size > 0 && i < sizeof heads / sizeof heads[0]; i++) {
+        size_t head = strlen(heads[i]);
+        if (strncmp(message, heads[i], head) == 0 && strncmp(message + head, name, size) == 0 &&
+            strncmp(message + head + size, ": ", 2) == 0) {
+            return message + head + size + 2;
+        }
+    }
+    return message;
+}
+
 int sluice_cli_error_report(struct sluice_cli *cli, const char *context,
                             const struct sluice_error *err)
 {
@@ -260,6 +274,24 @@ static int arm_failpoints(struct sluice_cli *cli)
     return SLUICE_EXIT_OK;
 }
 
+/* A pattern that can match nothing would be taken for one that happens to. */
+static int check_patterns(struct sluice_cli *cli)
+{
+    char why[256];
+    for (size_t i = 0; i < cli->args.tables.count; i++) {
+        const char *pattern = cli->args.tables.items[i];
+        if (!sluice_config_pattern_check(pattern, why, sizeof why)) {
+            struct sluice_str message = SLUICE_STR_INIT;
+            sluice_str_printf(&message, "--tables: %s: %s", why, pattern);
+            sluice_cli_error(cli, SLUICE_E_INVALID, sluice_str_text(&message),
+                             "globs: * ? [a-z]; regular expressions: re:…");
+            sluice_str_free(&message);
+            return SLUICE_EXIT_CONFIG;
+        }
+    }
+    return SLUICE_EXIT_OK;
+}
+
 static int run_command(struct sluice_cli *cli)
 {
     const struct sluice_cli_command *command = cli->args.command;
@@ -283,6 +315,9 @@ static int run_command(struct sluice_cli *cli)
         return SLUICE_EXIT_CONFIG;
     }
     code = arm_failpoints(cli);
+    if (code == SLUICE_EXIT_OK) {
+        code = check_patterns(cli);
+    }
     if (code != SLUICE_EXIT_OK) {
         return code;
     }

@@ -60,6 +60,8 @@ void sluice_cli_error(struct sluice_cli *cli, sluice_status status, const char *
 /* The same of an error struct, with `context: ` in front when not NULL. Returns its exit code. */
 int sluice_cli_error_report(struct sluice_cli *cli, const char *context,
                             const struct sluice_error *err);
+/* The message without a "table NAME: " that whoever shows it has said already. Borrowed. */
+const char *sluice_cli_error_about(const char *message, const char *name);
 /* Messages may end in "(hint: what to do)": appends that to hint; answers the size of what stands
  * before it, the whole size if there is none. */
 size_t sluice_cli_error_hint(const char *message, struct sluice_str *hint);

@@ -44,7 +44,8 @@ static void add_row(struct discover *d, const char *source, const struct sluice_
     sluice_cli_table_add(&d->table, SLUICE_STYLE_NONE, desc->bytes_estimate >= 0 ? size : NULL);
     sluice_cli_table_add_count(&d->table, sluice_cli_stream_width(desc));
     if (problem != NULL) {
-        sluice_cli_table_add(&d->table, SLUICE_STYLE_BAD, problem->message);
+        sluice_cli_table_add(&d->table, SLUICE_STYLE_BAD,
+                             sluice_cli_error_about(problem->message, desc->name));
     }
     else {
         sluice_cli_table_add(&d->table, SLUICE_STYLE_NONE, key.size > 0 ? key.data : NULL);
@@ -63,7 +64,8 @@ static void add_text(struct discover *d, const char *source, const struct sluice
     sluice_str_printf(&d->text, " (%s)\n", sluice_cli_stream_kind(desc->kind));
     if (problem != NULL) {
         sluice_str_append(&d->text, "    ");
-        sluice_cli_text_escape_lines(&d->text, problem->message, 4);
+        sluice_cli_text_escape_lines(&d->text, sluice_cli_error_about(problem->message, desc->name),
+                                     4);
         sluice_str_append_char(&d->text, '\n');
     }
     else {

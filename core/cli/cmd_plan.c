@@ -68,7 +68,8 @@ static sluice_status visit(void *ctx, const struct sluice_plan_stream *s)
     sluice_cli_table_add_count(&plan->table, s->desc != NULL ? s->desc->rows_estimate : -1);
     sluice_cli_table_add_count(&plan->table,
                                s->desc != NULL ? sluice_cli_stream_width(s->desc) : -1);
-    sluice_cli_table_add(&plan->table, SLUICE_STYLE_NONE, s->reason != NULL ? s->reason : "");
+    sluice_cli_table_add(&plan->table, SLUICE_STYLE_NONE,
+                         s->reason != NULL ? sluice_cli_error_about(s->reason, s->stream) : "");
     if (s->desc != NULL && sluice_cli_args_has(&plan->cli->args, SLUICE_OPT_COLUMNS)) {
         sluice_cli_text_escape(&plan->columns, s->desc->name);
         sluice_str_append(&plan->columns, " in ");

@@ -197,7 +197,8 @@ static sluice_status visit_stream(void *ctx, const struct sluice_state_stream *s
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, s->run);
     time_text(s->finished_us, text);
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, text);
-    sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, s->message != NULL ? s->message : "");
+    sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE,
+                         s->message != NULL ? sluice_cli_error_about(s->message, s->stream) : "");
     return SLUICE_OK;
 }
 

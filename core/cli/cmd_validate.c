@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/map.h"
 #include "cli.h"
 #include "flow/inspect.h"
 #include "log/log.h"
@@ -86,10 +87,12 @@ struct seen;
 struct check {
     struct sluice_cli *cli;
     const struct sluice_pipeline *pipeline;
-    const char *node;  /* of the finding before */
-    char *error;       /* what the last error of that node said */
-    size_t counts[4];  /* by severity */
-    struct seen *seen; /* per node, while tables are listed */
+    const char *node;       /* of the finding before */
+    char *error;            /* what the last error of that node said */
+    int unreachable;        /* a source gave an error of its own: its tables cannot be asked for */
+    struct sluice_map told; /* "node\x1fsubject" of errors */
+    size_t counts[4];       /* by severity */
+    struct seen *seen;      /* per node, while tables are listed */
 };
 
 static const char *severity_name(int32_t severity)
@@ -211,6 +214,37 @@ static int is_told(struct check *check, const char *node, const struct sluice_fi
     return 0;
 }
 
+static char *told_key(const char *node, const char *subject)
+{
+    struct sluice_str key = SLUICE_STR_INIT;
+    sluice_str_printf(&key, "%s\x1f%s", node, subject);
+    return sluice_str_steal(&key);
+}
+
+static void remember(struct check *check, const char *node, const struct sluice_finding *finding)
+{
+    const struct sluice_pipeline_node *found = find_node(check->pipeline, node);
+    if (finding->severity != SLUICE_FINDING_ERROR || finding->subject == NULL) {
+        return;
+    }
+    if (found != NULL && found->kind == SLUICE_SOURCE && strcmp(finding->subject, node) == 0) {
+        check->unreachable = 1;
+    }
+    char *key = told_key(node, finding->subject);
+    if (key != NULL) {
+        (void)sluice_map_put(&check->told, key, check);
+    }
+    sluice_free(key);
+}
+
+static int is_remembered(const struct check *check, const char *node, const char *subject)
+{
+    char *key = told_key(node, subject);
+    int found = key != NULL && sluice_map_has(&check->told, key);
+    sluice_free(key);
+    return found;
+}
+
 static void visit_finding(void *ctx, const char *node, const struct sluice_finding *finding)
 {
     struct check *check = ctx;
@@ -225,13 +259,17 @@ static void visit_finding(void *ctx, const char *node, const struct sluice_findi
         sluice_free(check->error);
         check->error = NULL;
     }
+    remember(check, node, finding);
     if (is_told(check, node, finding)) {
         return;
     }
-    if (finding->what != NULL && finding->remedy == NULL) {
-        sluice_str_append_n(&what, finding->what, sluice_cli_error_hint(finding->what, &hint));
+    if (finding->what != NULL) {
+        const char *text = sluice_cli_error_about(finding->what, finding->subject);
+        sluice_str_append_n(&what, text, sluice_cli_error_hint(text, &hint));
         shown.what = sluice_str_text(&what);
-        shown.remedy = hint.size > 0 ? sluice_str_text(&hint) : NULL;
+        if (finding->remedy == NULL && hint.size > 0) {
+            shown.remedy = sluice_str_text(&hint);
+        }
     }
     check->counts[severity < 0 || severity > 3 ? 3 : severity]++;
     if (check->cli->json) {
@@ -313,7 +351,7 @@ static sluice_status visit_stream(void *ctx, const char *source,
         seen->tables++;
         seen->chosen += chosen != 0;
     }
-    if (chosen && problem != NULL) {
+    if (chosen && problem != NULL && !is_remembered(check, source, desc->name)) {
         struct sluice_finding finding = {.struct_size = sizeof finding,
                                          .severity = SLUICE_FINDING_ERROR,
                                          .subject = desc->name,
@@ -355,8 +393,8 @@ static sluice_status check_all(struct check *check, struct sluice_error *err)
 {
     struct sluice_cli *cli = check->cli;
     SLUICE_TRY(sluice_flow_check(check->pipeline, &cli->cancel, visit_finding, check, err));
-    if (check->counts[SLUICE_FINDING_ERROR] > 0) {
-        return SLUICE_OK; /* what cannot be reached cannot be asked for its tables */
+    if (check->unreachable) {
+        return SLUICE_OK;
     }
     return check_tables(check, err);
 }
@@ -390,6 +428,7 @@ int sluice_cli_check(struct sluice_cli *cli)
             (void)json_object_set_new(cli->result, "warnings", json_integer((json_int_t)warnings));
         }
     }
+    sluice_map_free(&check.told);
     sluice_free(check.error);
     sluice_pipeline_free(pipeline);
     return code;

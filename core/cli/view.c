@@ -444,7 +444,8 @@ static void summary_row(const struct sluice_run_view *view, const struct sluice_
 static void failure_text(const struct sluice_progress_stream *s, const struct sluice_cli_term *term,
                          struct sluice_str *out)
 {
-    const char *message = s->message != NULL ? s->message : "no reason given";
+    const char *message =
+        s->message != NULL ? sluice_cli_error_about(s->message, s->name) : "no reason given";
     struct sluice_str raw = SLUICE_STR_INIT;
     struct sluice_str hint = SLUICE_STR_INIT;
     struct sluice_str text = SLUICE_STR_INIT;

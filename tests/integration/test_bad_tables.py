@@ -23,7 +23,7 @@ def read(workdir) -> lake.Lake:
 
 def failed(result) -> dict[str, str]:
     """The tables that failed, with what was said of each, as the summary has it."""
-    return dict(re.findall(r"^failed: (\S+): (.+)$", result.stdout, re.M))
+    return dict(re.findall(r'^failed: ((?:[\w.]|"[^"]*")+): (.+)$', result.stdout, re.M))
 
 
 # ---------------------------------------------------------------- odd tables
@@ -155,6 +155,38 @@ def test_timeouts_are_their_tables_alone(engine, db, make_pipeline, workdir):
     assert "option statement_timeout is too small" in result.stdout
     assert "another session holds a lock on the table" in result.stdout
     assert read(workdir).names() == ["public.a"]
+
+
+def test_rights_that_lack_are_told_with_what_gives_them(engine, db, make_pipeline, workdir):
+    role = f"reader_{db.name}"
+    db.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'Xy7-r3ad'", 'CREATE TABLE fine AS SELECT 1 AS i',
+        'CREATE TABLE "Closed One" AS SELECT 1 AS i', "CREATE TABLE part (i int, salary int)",
+        "CREATE SCHEMA hidden", "CREATE TABLE hidden.x (i int)", "ANALYZE",
+        f"GRANT SELECT ON fine TO {role}", f"GRANT SELECT (i) ON part TO {role}",
+    )
+    source = {**db.config(), "user": role, "password": "Xy7-r3ad"}
+    pipeline = make_pipeline(source, {"out": file_sink(workdir)}, ["*", "public.mistyped"], **NO_RETRY)
+    try:
+        result = engine.run(pipeline, command="check").expect(3)
+        for subject, what, mend in (
+            ('public."Closed One"', "no right to read it", f'GRANT SELECT ON "public"."Closed One" TO "{role}"'),
+            ("public.part", 'no right to read column "salary"', f'GRANT SELECT ON "public"."part" TO "{role}"'),
+            ("hidden.x", "no right to use its schema", f'GRANT USAGE ON SCHEMA "hidden" TO "{role}"'),
+        ):
+            assert result.stdout.count(f"error    {subject}: {what}\n") == 1, result.describe()
+            assert f"mend: {mend}\n" in result.stdout, result.describe()
+        assert "no table matches the pattern public.mistyped" in result.stdout
+        assert "3 errors, " in result.stdout
+        told = failed(engine.run(pipeline).expect(1))
+        assert told["hidden.x"] == "no right to use its schema" and len(told) == 3
+        # What was said, done: all can be read then.
+        db.execute(*re.findall(r"mend: (GRANT .*)", result.stdout), f"GRANT SELECT ON hidden.x TO {role}")
+        assert "error    " not in engine.run(pipeline, command="check").expect(0).stdout
+        engine.run(pipeline).expect(0)
+        assert len(read(workdir).names()) == 4
+    finally:
+        db.execute(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
 
 
 # ---------------------------------------------------------------- the server goes away

@@ -65,6 +65,7 @@ def test_help(engine):
     (["plugin", "describe"], "no plugin named", "--all"),
     (["plugin", "describe", "generat"], "there is no plugin 'generat'", "did you mean generate?"),
     (["completion", "tcsh"], "no completion for that shell", "bash | zsh | fish"),
+    (["plan", "x", "--tables", "a,re:("], "--tables: not a valid expression: Unmatched ( or \\(: re:(", "globs:"),
     (["state"], "'state' needs a command of its own: list, show, reset", "sluice help state"),
 ])
 def test_usage_mistakes(engine, args, message, hint):
