@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -172,6 +174,58 @@ def test_while_waiting_to_read_again(engine, one_table, make_pipeline, workdir):
         return "is read again in" in run.stderr
 
     stop(run, reached)
+
+
+@pytest.fixture
+def silent_names(workdir):
+    """A command prefix under which the name service takes questions and never answers."""
+    if os.geteuid() != 0:
+        pytest.skip("NOT RUN: changing /etc/resolv.conf for one process needs root")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.settimeout(20)
+        for last in range(60, 90):
+            try:
+                service.bind((f"127.0.0.{last}", 53))
+                break
+            except OSError:
+                continue
+        else:
+            pytest.skip("NOT RUN: no free port 53")
+        conf = workdir / "resolv.conf"
+        conf.write_text(f"nameserver {service.getsockname()[0]}\n")
+        prefix = ["unshare", "--mount", "sh", "-c", f'mount --bind {conf} /etc/resolv.conf && exec "$0" "$@"']
+        if subprocess.run([*prefix, "true"], capture_output=True).returncode != 0:
+            pytest.skip("NOT RUN: no mounts here")
+        yield prefix, service
+
+
+def asked(service: socket.socket) -> bool:
+    service.setblocking(False)
+    try:
+        return bool(service.recv(1000))
+    except BlockingIOError:
+        return False
+
+
+@pytest.mark.parametrize("what", ["source", "sink"])
+def test_while_names_are_looked_up(engine, silent_names, make_pipeline, bucket, workdir, what):
+    prefix, service = silent_names
+    pipeline = make_pipeline({"host": "db.example.org", "database": "d", "user": "u", "password": "no-password"},
+                             {"out": file_sink(workdir)})
+    if what == "sink":
+        config = bucket.config(prefix="p", endpoint="http://s3.example.org")
+        pipeline["sinks"]["out"] = {"inputs": ["src"], "plugin": "s3", "config": config}
+    run = engine.start("run", str(engine.write(pipeline)), prefix=prefix)
+    stop(run, lambda: asked(service))
+
+
+def test_name_service_that_is_silent_costs_the_timeout(engine, silent_names, make_pipeline, workdir):
+    prefix, _service = silent_names
+    config = {"host": "db.example.org,other.example.org", "database": "d", "user": "u", "password": "no-password",
+              "connect_timeout": "1s"}
+    pipeline = make_pipeline(config, {"out": file_sink(workdir)}, on_error={"retry": {"max": 0}})
+    result = engine.start("run", str(engine.write(pipeline)), prefix=prefix).wait(30).expect(3)
+    assert "the name service does not answer" in result.stderr and result.seconds < 5, result.describe()
 
 
 # ---------------------------------------------------------------- the bucket

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "pg/error.h"
+#include "pg/resolve.h"
 #include "pg/text.h"
 #include "sluice/log.h"
 
@@ -489,6 +490,13 @@ sluice_status sluice_pg_connect(const struct sluice_pg_settings *settings,
         goto out;
     }
     conn->host = host;
+    if (sluice_pg_params_get(&params, "hostaddr") == NULL) {
+        st = sluice_pg_resolve(host, sluice_pg_params_get(&params, "host"),
+                               settings->connect_timeout_us, what, err);
+        if (st < 0) {
+            goto out;
+        }
+    }
     conn->pg = PQconnectStartParams(params.keys, params.values, 0);
     if (conn->pg == NULL) {
         st = sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a connection");

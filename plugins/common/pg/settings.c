@@ -129,7 +129,7 @@ static sluice_status params_put_number(struct sluice_pg_params *p, const char *k
     return params_put(p, key, text, err);
 }
 
-static const char *params_get(const struct sluice_pg_params *p, const char *key)
+const char *sluice_pg_params_get(const struct sluice_pg_params *p, const char *key)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         if (strcmp(p->keys[i], key) == 0 && p->values[i][0] != '\0') {
@@ -237,7 +237,7 @@ static sluice_status add_forced(struct sluice_pg_params *p, const struct sluice_
                                 struct sluice_error *err)
 {
     struct sluice_pg_text text = {0};
-    const char *own = params_get(p, "options");
+    const char *own = sluice_pg_params_get(p, "options");
     if (own != NULL) {
         sluice_pg_text_format(&text, "%s ", own);
     }
@@ -259,7 +259,7 @@ static char *libpq_default(const struct sluice_pg_params *p, const char *key)
 {
     PQconninfoOption *options = NULL;
     PGconn *probe = NULL;
-    if (params_get(p, "service") != NULL) {
+    if (sluice_pg_params_get(p, "service") != NULL) {
         /* Only a connection object reads a named service. It is thrown away before any TLS. */
         probe = PQconnectStartParams(p->keys, p->values, 0);
         options = probe != NULL ? PQconninfo(probe) : NULL;
@@ -299,14 +299,14 @@ static sluice_status decide_tls(struct sluice_pg_params *p, const struct sluice_
     if (s->sslmode > SLUICE_PG_SSLMODE_AUTO) {
         mode = strdup(sluice_pg_sslmodes[s->sslmode]);
     }
-    else if (params_get(p, "sslmode") != NULL) {
-        mode = strdup(params_get(p, "sslmode"));
+    else if (sluice_pg_params_get(p, "sslmode") != NULL) {
+        mode = strdup(sluice_pg_params_get(p, "sslmode"));
     }
     else {
         mode = libpq_default(p, "sslmode"); /* "prefer" is also libpq's own default */
         if (mode == NULL || strcmp(mode, "prefer") == 0) {
-            const char *named = params_get(p, "hostaddr");
-            named = named != NULL ? named : params_get(p, "host");
+            const char *named = sluice_pg_params_get(p, "hostaddr");
+            named = named != NULL ? named : sluice_pg_params_get(p, "host");
             char *fallback = named == NULL ? libpq_default(p, "hostaddr") : NULL;
             if (named == NULL && fallback == NULL) {
                 fallback = libpq_default(p, "host");
@@ -331,7 +331,7 @@ static sluice_status decide_tls(struct sluice_pg_params *p, const struct sluice_
     if (roots != NULL && strcmp(roots, "system") != 0) {
         return params_put(p, "sslrootcert", roots, err);
     }
-    if (!verify || params_get(p, "sslrootcert") != NULL) {
+    if (!verify || sluice_pg_params_get(p, "sslrootcert") != NULL) {
         return SLUICE_OK;
     }
     roots = system_roots();
@@ -360,7 +360,8 @@ sluice_status sluice_pg_params_make(const struct sluice_pg_settings *settings,
     if (st >= 0) {
         st = decide_tls(out, settings, err);
     }
-    if (st >= 0 && params_get(out, "sslkey") != NULL && strchr(params_get(out, "sslkey"), ':')) {
+    if (st >= 0 && sluice_pg_params_get(out, "sslkey") != NULL &&
+        strchr(sluice_pg_params_get(out, "sslkey"), ':')) {
         /* libpq would load an OpenSSL engine: foreign code by configuration. */
         st = sluice_error_set(err, SLUICE_E_INVALID, 0,
                               "option sslkey: key engines are not supported (hint: name a file)");
@@ -369,9 +370,9 @@ sluice_status sluice_pg_params_make(const struct sluice_pg_settings *settings,
         sluice_pg_params_free(out);
         return st;
     }
-    const char *host = params_get(out, "host");
-    const char *port = params_get(out, "port");
-    const char *database = params_get(out, "dbname");
+    const char *host = sluice_pg_params_get(out, "host");
+    const char *port = sluice_pg_params_get(out, "port");
+    const char *database = sluice_pg_params_get(out, "dbname");
     (void)snprintf(out->where, sizeof out->where, "database %.80s at %.100s:%.20s",
                    database != NULL ? database : "(default)", host != NULL ? host : "(default)",
                    port != NULL ? port : "5432");

@@ -99,6 +99,8 @@ struct sluice_pg_params {
 sluice_status sluice_pg_params_make(const struct sluice_pg_settings *settings,
                                     struct sluice_pg_params *out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
+/* Borrowed; NULL = not given. */
+const char *sluice_pg_params_get(const struct sluice_pg_params *params, const char *key);
 void sluice_pg_params_free(struct sluice_pg_params *params);
 
 /* 1 if every host of a comma-separated list is a Unix socket or a loopback address. */

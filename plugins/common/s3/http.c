@@ -259,6 +259,9 @@ static CURLcode set_options(struct sluice_s3_transfer *tr,
         SET(CURLOPT_CAINFO, options->ca_file);
         SET(CURLOPT_CAPATH, NULL);
     }
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a stop does not wait for a name service that is silent */
+#endif
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_TCP_KEEPIDLE, 30L);
     SET(CURLOPT_TCP_KEEPINTVL, 10L);

@@ -11,5 +11,6 @@ int main(void)
     failed += pg_test_error();
     failed += pg_test_column();
     failed += pg_test_text();
+    failed += pg_test_resolve();
     return failed;
 }
