@@ -1,8 +1,6 @@
-"""Figures that hold at any size: memory, many tables, the time to the first row. The release build, as users run it."""
+"""Memory that does not grow with what is loaded. The release build, as users run it. Speed is scripts/bench's."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 from support import lake
@@ -51,20 +49,6 @@ def test_a_thousand_empty_tables(release_engine, db, make_pipeline, workdir):
                          " EXECUTE format('CREATE TABLE e%%s (a int PRIMARY KEY, b text)', i);"
                          " END LOOP; END $$" % (first, first + 199))
     result = release_engine.run(make_pipeline(db.config(), {"out": file_sink(workdir / "lake")}), "-q").expect(0)
-    assert result.seconds < 60, f"{result.seconds:.1f} s"
     read = lake.Lake(lake.FileStore(workdir / "lake"))
     assert len(read.names()) == 1000 and read.stream("public.e7").rows() == []
     assert result.peak_rss_kib < 128 * MIB, f"{result.peak_rss_kib >> 10} MiB"
-
-
-def test_the_first_row_comes_soon(release_engine, db, make_pipeline, workdir):
-    """A small table, from start to end of the process: little more than connecting."""
-    db.execute("CREATE TABLE t AS SELECT 1 AS i", "ANALYZE")
-    took = []
-    for number in range(5):
-        pipeline = make_pipeline(db.config(), {"out": file_sink(workdir / f"lake{number}")}, name=f"p{number}")
-        path = release_engine.write(pipeline)
-        started = time.monotonic()
-        release_engine.cmd("run", str(path), "-q").expect(0)
-        took.append(time.monotonic() - started)
-    assert min(took) < 0.5, took
