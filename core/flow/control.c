@@ -269,6 +269,25 @@ static sluice_status open_sink(struct sluice_engine *engine, struct sluice_flow_
     }
 }
 
+/* A mistyped --tables among others would leave its table out in silence. */
+static void warn_tables(const struct sluice_engine *engine)
+{
+    for (size_t p = 0; p < engine->options.table_count; p++) {
+        const char *pattern = engine->options.tables[p];
+        int met = 0;
+        for (size_t i = 0; i < engine->source_count; i++) {
+            const struct sluice_flow_source *source = &engine->sources[i];
+            for (size_t k = 0; k < source->stream_count && !met; k++) {
+                met = sluice_config_pattern_match(pattern, source->streams[k]->name);
+            }
+        }
+        if (!met) {
+            sluice_log_line(SLUICE_LOG_WARN, "flow", "no chosen table matches --tables %s",
+                            pattern);
+        }
+    }
+}
+
 sluice_status sluice_control_open(struct sluice_engine *engine, struct sluice_error *err)
 {
     size_t streams = 0;
@@ -281,9 +300,10 @@ sluice_status sluice_control_open(struct sluice_engine *engine, struct sluice_er
     }
     if (streams == 0 && engine->options.table_count > 0) {
         return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
-                                "no table matches tables.include and --tables; `sluice discover` "
-                                "lists them");
+                                "no table that the file chooses matches --tables (hint: sluice "
+                                "discover FILE lists them)");
     }
+    warn_tables(engine);
     return SLUICE_OK;
 }
 

@@ -40,6 +40,15 @@ def test_no_table_at_all(engine, tables):
     assert "no table is chosen" in engine.cmd("plan", str(path)).expect(0).stdout
 
 
+def test_mistyped_on_the_command_line(engine):
+    path = engine.write(generate())
+    result = engine.cmd("run", str(path), "--tables", "*_0001,public.gne_0002").expect(0)
+    assert result.stderr.count("no chosen table matches --tables public.gne_0002") == 1, result.describe()
+    assert "--tables *_0001" not in result.stderr and "1 complete" in result.stdout
+    result = engine.cmd("run", str(path), "--tables", "nothing").expect(2)
+    assert "gen: no table that the file chooses matches --tables\n  hint: sluice discover" in result.stderr
+
+
 def test_a_database_without_tables(engine, db, make_pipeline):
     path = engine.write(make_pipeline(db.config(), {"out": {"plugin": "null"}}))
     says = "there is no table that the user may see"
