@@ -17,9 +17,10 @@
 /* Shared by the one who waits and the thread that looks up; the last one out frees it. */
 struct lookup {
     atomic_int users;
-    int done_fd; /* an eventfd */
-    int found;   /* names that have an address; written before done_fd is */
-    int code;    /* of the last one that has none */
+    int done_fd;     /* an eventfd, readable once done */
+    atomic_int done; /* what stands below is whole */
+    int found;       /* names that have an address */
+    int code;        /* of the last one that has none */
     char *failed;
     char *hosts;
 };
@@ -77,6 +78,7 @@ static void *lookup_main(void *arg)
             freeaddrinfo(found);
         }
     }
+    atomic_store(&l->done, 1); /* what was found is read only after this is seen */
     const uint64_t one = 1;
     ssize_t written = write(l->done_fd, &one, sizeof one);
     (void)written; /* an eventfd takes it */
@@ -142,7 +144,7 @@ static sluice_status lookup_wait(struct lookup *l, const struct sluice_host *hos
         if (fds[1].revents != 0 || host->cancelled(host->ctx)) {
             return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "%s: cancelled", what);
         }
-        if (rc > 0 && fds[0].revents != 0) {
+        if (atomic_load(&l->done)) {
             break;
         }
         if (left == 0) {
