@@ -192,7 +192,13 @@ static int run_all(struct run *run, struct sluice_pipeline **pipelines, size_t c
 {
     struct sluice_cli *cli = run->cli;
     int code = SLUICE_EXIT_OK;
-    for (size_t i = 0; i < count && !asked_to_stop(run); i++) {
+    for (size_t i = 0; i < count; i++) {
+        if (asked_to_stop(run)) {
+            sluice_cli_warn(cli, "stopped by %s before %s began",
+                            sluice_signals_name(sluice_signals_first(&cli->signals)),
+                            pipelines[i]->name);
+            break;
+        }
         int one = run_pipeline(run, pipelines[i]);
         /* The most telling code: environment and configuration before a table that failed. */
         code = one > code ? one : code;

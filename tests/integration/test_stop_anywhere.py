@@ -25,6 +25,7 @@ def file_sink(path):
 
 def stop(run, reached: Callable[[], bool], sig: int = signal.SIGINT) -> None:
     """Waits for the stage, interrupts, and expects the end that was promised."""
+    run.wait_output("load")  # the engine runs: not before it, whatever the stage is told by
     try:
         proc.wait_until(lambda: run.poll() is not None or reached(), 30, "the stage")
     except TimeoutError as error:
