@@ -263,6 +263,12 @@ static sluice_status remember_loading(struct sluice_flow_stream *stream, struct 
     return SLUICE_OK;
 }
 
+static sluice_status prepare_stream(struct sluice_flow_stream *stream, struct sluice_error *err)
+{
+    SLUICE_TRY(stamp_stream(stream, err));
+    return remember_loading(stream, err);
+}
+
 typedef sluice_status (*stream_step)(struct sluice_flow_stream *stream, struct sluice_error *err);
 
 static sluice_status each_selected(struct sluice_flow_source *source, stream_step step,
@@ -306,9 +312,8 @@ static sluice_status begin_streams(struct sluice_flow_source *source, struct slu
             stream->selected = 0;
         }
     }
-    SLUICE_TRY(each_in_batch(source, stamp_stream, err));
-    SLUICE_TRY(each_selected(source, begin_stream, err));
-    return each_in_batch(source, remember_loading, err);
+    SLUICE_TRY(each_in_batch(source, prepare_stream, err));
+    return each_selected(source, begin_stream, err);
 }
 
 /* ---- shards ---- */
