@@ -165,6 +165,7 @@ static void test_lost_snapshots_with_progress(void **unused)
     fake_reset();
     fake.streams = 12;
     fake.lose_after_streams = 1; /* the snapshot is lost whenever a further stream is complete */
+    fake.batch_delay_us = 1000;  /* time for the controller to complete one */
     struct sluice_run_options options = {.once = 1, .parallelism = 1};
     struct flow_outcome out = flow_run_with(1, NULL, &options, 0);
     assert_int_equal(out.status, SLUICE_OK);
