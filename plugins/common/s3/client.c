@@ -11,6 +11,7 @@
 
 /* Cleaning up (AbortMultipartUpload) after a cancel or at the end may take so long, no longer. */
 #define CLEANUP_US ((int64_t)2 * 1000000)
+#define SENT_GRACE_US ((int64_t)500 * 1000) /* a server that lives has answered by then */
 /* The I/O thread wakes by itself at least so often; everything else wakes it. */
 #define POLL_MS_MAX 60000
 #define RETRY_BASE_US ((int64_t)100 * 1000)
@@ -290,20 +291,32 @@ static bool is_abandoned(struct sluice_s3_client *client, const struct sluice_s3
     return abandoned;
 }
 
+/* How long a call may go on once the client is cancelled; 0 = not at all. */
+static int64_t grace_us(const struct sluice_s3_call *call)
+{
+    if (call->after_cancel) {
+        return CLEANUP_US;
+    }
+    return call->end_if_sent && call->state == SLUICE_S3_CALL_ACTIVE ? SENT_GRACE_US : 0;
+}
+
 /* Ends what is cancelled, starts what is due. Returns milliseconds until something is due. */
 static int schedule(struct sluice_s3_client *client)
 {
     const int64_t now = sluice_s3_client_now(client);
     const bool cancelled = client->ending || sluice_s3_client_cancelled(client);
     int64_t wait_us = (int64_t)POLL_MS_MAX * 1000;
-    if (cancelled && client->cancel_deadline_us == 0) {
-        client->cancel_deadline_us = now + CLEANUP_US;
+    if (cancelled && client->cancelled_us == 0) {
+        client->cancelled_us = now;
     }
     struct sluice_s3_call *next = NULL;
     for (struct sluice_s3_call *call = client->live; call != NULL; call = next) {
         next = call->next;
-        const bool over = cancelled && (!call->after_cancel || now >= client->cancel_deadline_us);
-        if (over || is_abandoned(client, call)) {
+        const int64_t left_us = client->cancelled_us + grace_us(call) - now;
+        if (cancelled && left_us > 0 && left_us < wait_us) {
+            wait_us = left_us;
+        }
+        if ((cancelled && left_us <= 0) || is_abandoned(client, call)) {
             complete_cancelled(client, call);
             continue;
         }
@@ -318,9 +331,6 @@ static int schedule(struct sluice_s3_client *client)
             continue; /* a part that ends wakes the loop */
         }
         begin(client, call);
-    }
-    if (cancelled && client->live != NULL && client->cancel_deadline_us - now < wait_us) {
-        wait_us = client->cancel_deadline_us - now;
     }
     return wait_us > 0 ? (int)((wait_us + 999) / 1000) : 0;
 }

@@ -60,6 +60,8 @@ struct sluice_s3_call {
     const char
         *want_root;    /* an answer 200 must have this root element, else it failed; NULL = any */
     bool after_cancel; /* may run although the client is cancelled (cleaning up) */
+    bool end_if_sent; /* once sent, its answer is awaited a moment after a cancel: it made something
+                          that only the answer names */
     uint32_t attempts_max; /* 0 = the client's */
     /* Called in the I/O thread, with no lock held, when it is done; NULL = none. After it returned,
      * the client no longer touches the call. */

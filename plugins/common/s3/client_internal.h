@@ -41,11 +41,11 @@ struct sluice_s3_client {
     CURL *spare[8]; /* I/O thread: easy handles to use again */
     uint32_t spare_count;
     uint32_t parts_active;
-    uint32_t parts_limit;       /* lowered when the server asks for it */
-    uint32_t parts_good;        /* successes since the last change of the limit */
-    int64_t clock_offset_us;    /* I/O thread: added to our clock when signing */
-    int64_t cancel_deadline_us; /* I/O thread: when cleaning up must end, 0 = not cancelled */
-    int64_t logged_us;          /* last warning about retries */
+    uint32_t parts_limit;    /* lowered when the server asks for it */
+    uint32_t parts_good;     /* successes since the last change of the limit */
+    int64_t clock_offset_us; /* I/O thread: added to our clock when signing */
+    int64_t cancelled_us;    /* I/O thread: when it saw the cancel, 0 = not cancelled */
+    int64_t logged_us;       /* last warning about retries */
     uint64_t retries_unlogged;
     bool region_known;
 

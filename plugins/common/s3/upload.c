@@ -199,6 +199,7 @@ sluice_status sluice_s3_multipart_begin(struct sluice_lake_store *store,
     char text[UPLOAD_ID_MAX];
     call->body_max = SLUICE_S3_ANSWER_BYTES_MAX;
     call->want_root = "InitiateMultipartUploadResult";
+    call->end_if_sent = true; /* without its id the upload could not be aborted */
     sluice_s3_call_query(call, "uploads", "");
     sluice_s3_store_encryption(store, call);
     SLUICE_TRY(sluice_s3_client_run(store->client, call, err));
