@@ -13,11 +13,11 @@ def export_as(server: PgServer, dbname: str, name: str):
     the server's slot and of the transactions seen there since the server started."""
     slot, transaction, _ = (int(part, 16) for part in name.split("-"))
     held = []
-    for _ in range(30):
+    for _ in range(60):
         session = server.connect(dbname, autocommit=True)
         session.prepare_threshold = None  # preparing would be a transaction, too
         held.append(session)
-        for _ in range(300):
+        for _ in range(transaction + 100):
             session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             got = session.execute("SELECT pg_export_snapshot()").fetchone()[0]
             if got == name:
@@ -30,12 +30,25 @@ def export_as(server: PgServer, dbname: str, name: str):
     return None
 
 
+def use_slots(server: PgServer, dbname: str) -> None:
+    """Many transactions in each of the server's first slots, so that the name which the engine gets has
+    a high number: after a restart the server's own processes and probes use up the low ones."""
+    sessions = [server.connect(dbname, autocommit=True) for _ in range(12)]
+    for session in sessions:
+        session.prepare_threshold = None
+        for _ in range(150):
+            session.execute("SELECT 1")
+    for session in sessions:
+        session.close()
+
+
 def test_another_snapshot_of_the_same_name_is_not_read(engine, make_pipeline, workdir):
-    server = PgServer.create()
+    server = PgServer.create({"autovacuum": "off"})
     try:
         with server.database() as db:
             db.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 100)",
                        "CHECKPOINT")
+            use_slots(server, db.name)
             sink = {"plugin": "file", "config": {"path": str(workdir / "lake"), "format": "jsonl"}}
             path = engine.write(make_pipeline(db.config(), {"out": sink}, ["public.*"], parallelism=1))
             run = engine.start_run(
