@@ -16,7 +16,18 @@ struct sluice_table_rule {
     char **exclude_columns;
     size_t exclude_count;
     char *where;
+    int32_t schema; /* SLUICE_SCHEMA_*; 0 = not set */
 };
+
+/* What happens when a stream's columns change while its changes are followed. */
+enum {
+    SLUICE_SCHEMA_EVOLVE = 1, /* rows have the new columns from there on */
+    SLUICE_SCHEMA_FREEZE = 2, /* new columns are left out; any other change stops the pipeline */
+    SLUICE_SCHEMA_STOP = 3    /* the pipeline stops before the first row of the new shape */
+};
+
+/* What happens to a TRUNCATE at the source. */
+enum { SLUICE_TRUNCATE_APPLY = 1, SLUICE_TRUNCATE_IGNORE = 2, SLUICE_TRUNCATE_FAIL = 3 };
 
 struct sluice_tables {
     char **include; /* globs, "re:" + POSIX extended regex (whole name); none = all tables */
@@ -53,6 +64,7 @@ struct sluice_pipeline_node {
     struct sluice_batch_rule batch; /* sinks (rotation, commit), sources (size of batches) */
     uint64_t split_bytes;           /* sources: snapshot.split; 0 = the source's choice */
     struct sluice_retry retry;      /* on_error.retry, the pipeline's where not given */
+    int32_t truncate;               /* sinks: write.truncate, SLUICE_TRUNCATE_* */
 };
 
 struct sluice_pipeline {
@@ -61,6 +73,7 @@ struct sluice_pipeline {
     int32_t mode;
     uint32_t parallelism; /* 0 = number of processors */
     uint64_t memory_bytes;
+    int32_t schema;  /* SLUICE_SCHEMA_*, for streams without a rule of their own */
     char *state_uri; /* "file:DIR" */
     struct sluice_retry retry;
     struct sluice_pipeline_node *nodes; /* in topological order: inputs stand before */

@@ -222,7 +222,7 @@ static sluice_status choose_load(struct sluice_engine *engine, struct sluice_err
     if (status < 0 && status != SLUICE_E_NOT_FOUND) {
         return status;
     }
-    return sluice_state_load_begin(engine->state, now, &engine->load, err);
+    return sluice_state_load_begin(engine->state, now, engine->pipeline->mode, &engine->load, err);
 }
 
 static int known_key(struct sluice_str *key, const char *source, const char *stream,

@@ -15,8 +15,11 @@ struct sluice_run_options {
                                     remembered as a load: it has a state of its own */
     const char *const *tables; /* patterns laid over every source's choice; none = no change */
     size_t table_count;
-    uint32_t parallelism;     /* 0 = the pipeline's */
-    int32_t once;             /* 1 = catch up and end (full_load_only always does) */
+    uint32_t parallelism; /* 0 = the pipeline's */
+    int32_t once;         /* 1 = catch up with what was committed before the start, and end
+                                   (full_load_only always does) */
+    const char *until; /* feeds end after the last transaction at or before this position or time;
+                            NULL = never. Borrowed until destroy */
     int32_t validate_batches; /* 1 = check every batch in full (debugging plugins) */
 };
 
@@ -59,10 +62,11 @@ struct sluice_progress_stream {
     int64_t finished_us;   /* monotonic; 0 = not yet */
     uint32_t retries;
     const char *message; /* FAILED: the error; NULL otherwise */
+    uint64_t changes;    /* rows of the feed so far, by this process */
 };
 
 struct sluice_progress {
-    const char *phase; /* "connecting", "loading", "finishing", "done" */
+    const char *phase; /* "connecting", "loading", "following", "finishing", "done" */
     const char *load_id;
     int64_t started_us; /* monotonic */
     int64_t now_us;
@@ -80,6 +84,53 @@ struct sluice_progress {
 typedef void (*sluice_progress_visit)(void *ctx, const struct sluice_progress_stream *stream);
 void sluice_engine_progress(struct sluice_engine *engine, struct sluice_progress *out,
                             sluice_progress_visit visit, void *ctx);
+
+/* ---- feeds of changes ---- */
+
+enum {
+    SLUICE_FEED_WAITING = 0, /* for the load */
+    SLUICE_FEED_CONNECTING = 1,
+    SLUICE_FEED_FOLLOWING = 2, /* changes are coming in */
+    SLUICE_FEED_IDLE = 3,      /* nothing has happened at the source since the last look */
+    SLUICE_FEED_STALLED = 4,   /* there is more at the source, and nothing has moved for a while */
+    SLUICE_FEED_RETRYING = 5,
+    SLUICE_FEED_ENDED = 6
+};
+
+struct sluice_progress_lane {
+    const char *sink;
+    const char *position; /* as the source's log is written in manifests (hex); "" = none yet */
+    uint64_t epoch;       /* last commit with data */
+    uint64_t changes;     /* written by this process */
+    uint64_t queued_bytes;
+    int64_t
+        behind_us; /* since the oldest transaction that is not durable there committed; 0 = none */
+};
+
+struct sluice_progress_feed {
+    const char *source;
+    const char *shard;
+    int32_t status;   /* SLUICE_FEED_* */
+    uint64_t changes; /* read by this process: rows */
+    uint64_t inserts;
+    uint64_t updates;
+    uint64_t deletes;
+    uint64_t transactions; /* boundaries passed; a source may put many into one */
+    uint64_t bytes;
+    int64_t
+        last_commit_us;   /* wall clock: when the newest transaction read was committed; 0 = none */
+    int64_t behind_us;    /* the slowest sink's; -1 = unknown */
+    int64_t behind_bytes; /* of the source's log, to the slowest sink; -1 = unknown */
+    int64_t retained_bytes;  /* -1 = unknown */
+    int64_t remaining_bytes; /* -1 = no limit, or unknown */
+    const char *end;         /* of the source's log, as it writes it; "" = unknown */
+    uint32_t retries;
+    size_t lane_count;
+    const struct sluice_progress_lane *lanes;
+};
+typedef void (*sluice_progress_feed_visit)(void *ctx, const struct sluice_progress_feed *feed);
+/* Strings are valid during the visit alone. */
+void sluice_engine_feeds(struct sluice_engine *engine, sluice_progress_feed_visit visit, void *ctx);
 
 /* The guarantee that follows from the sinks' capabilities, one sentence per sink. */
 const char *sluice_guarantee_text(uint64_t sink_caps, int32_t mode);

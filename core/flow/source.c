@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "flow/internal.h"
 #include "log/log.h"
+#include "sluice/struct.h"
 
 static sluice_status nomem(struct sluice_error *err)
 {
@@ -353,8 +354,7 @@ static struct sluice_flow_shard *shard_create(struct sluice_flow_stream *stream,
     shard->source = stream->source;
     shard->generation = stream->source->generation;
     shard->weight = shard_weight(desc);
-    shard->desc = *desc;
-    shard->desc.struct_size = sizeof shard->desc;
+    sluice_struct_read(&shard->desc, (uint32_t)sizeof shard->desc, desc);
     shard->desc.id = sluice_alloc_string(desc->id);
     shard->desc.handle.data = sluice_alloc_string_n(
         desc->handle.data != NULL ? desc->handle.data : "", desc->handle.size);

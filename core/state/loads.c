@@ -124,9 +124,10 @@ static sluice_status load_insert(struct sluice_state *state, int64_t now_us,
     return SLUICE_OK;
 }
 
-sluice_status sluice_state_load_begin(struct sluice_state *state, int64_t now_us,
+sluice_status sluice_state_load_begin(struct sluice_state *state, int64_t now_us, int32_t mode,
                                       struct sluice_state_load *out, struct sluice_error *err)
 {
+    (void)mode;
     SLUICE_TRY(sluice_state_write_begin(state, "begin load", err));
     sluice_status status = load_insert(state, now_us, out, err);
     return sluice_state_write_end(state, status, "begin load", err);

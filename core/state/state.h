@@ -43,13 +43,18 @@ struct sluice_state_load {
     char load_id[40];
     int64_t started_us;
     int64_t finished_us; /* 0 = unfinished */
+    int32_t mode;        /* SLUICE_MODE_* */
 };
 /* The newest load, or NOT_FOUND. */
 sluice_status sluice_state_load_last(struct sluice_state *state, struct sluice_state_load *out,
                                      struct sluice_error *err);
 /* Begins a new one with a fresh unique id. */
-sluice_status sluice_state_load_begin(struct sluice_state *state, int64_t now_us,
+sluice_status sluice_state_load_begin(struct sluice_state *state, int64_t now_us, int32_t mode,
                                       struct sluice_state_load *out, struct sluice_error *err);
+/* The pipeline's mode was changed in a way that lets the load go on (cdc_only and
+ * full_load_and_cdc share their feed). */
+sluice_status sluice_state_load_set_mode(struct sluice_state *state, const char *load_id,
+                                         int32_t mode, struct sluice_error *err);
 sluice_status sluice_state_load_finish(struct sluice_state *state, const char *load_id,
                                        int64_t now_us, struct sluice_error *err);
 
@@ -71,7 +76,9 @@ struct sluice_state_stream {
     int64_t bytes;
     int64_t started_us;
     int64_t finished_us;
-    char *load_position; /* text; NULL = none */
+    char *load_position;    /* text; NULL = none */
+    const void *position;   /* the same as bytes: changes at or before it are in the load */
+    uint64_t position_size; /* 0 = none */
 };
 sluice_status sluice_state_stream_put(struct sluice_state *state, const char *load_id,
                                       const struct sluice_state_stream *stream,
@@ -107,6 +114,41 @@ sluice_status sluice_state_lanes(struct sluice_state *state, const char *load_id
 sluice_status sluice_state_lanes_drop(struct sluice_state *state, const char *load_id,
                                       const char *shard_prefix, struct sluice_error *err);
 
+/* ---- feeds: how far the changes of a shard came in each sink; not bound to a load ---- */
+struct sluice_state_feed {
+    const char *source; /* node ids */
+    const char *sink;
+    const char *shard;
+    uint64_t epoch;       /* of the sink's last commit with data */
+    const void *position; /* everything up to here is durable in the sink; also idle progress */
+    uint64_t
+        position_size; /* 0 = forgotten by a reset: what sinks say up to `epoch` is void, too */
+    int64_t changes;   /* written so far */
+    int64_t transactions;
+    int64_t updated_us;
+};
+sluice_status sluice_state_feed_put(struct sluice_state *state,
+                                    const struct sluice_state_feed *feed, struct sluice_error *err);
+typedef sluice_status (*sluice_state_feed_visit)(void *ctx, const struct sluice_state_feed *feed);
+/* In order (source, shard, sink). */
+sluice_status sluice_state_feeds(struct sluice_state *state, sluice_state_feed_visit visit,
+                                 void *ctx, struct sluice_error *err);
+
+/* ---- versions of columns ---- */
+/* The id of that version of the stream's columns: the one it was given before, else the next one,
+ * from 1. `fingerprint` is any text that is the same for the same columns. */
+sluice_status sluice_state_schema_id(struct sluice_state *state, const char *source,
+                                     const char *stream, const char *fingerprint, uint64_t *out,
+                                     struct sluice_error *err);
+
+/* ---- what a source has made for the pipeline ---- */
+/* out: free with sluice_free; NOT_FOUND when there is none. */
+sluice_status sluice_state_created_get(struct sluice_state *state, const char *source, char **out,
+                                       struct sluice_error *err);
+/* NULL or "" forgets it. */
+sluice_status sluice_state_created_put(struct sluice_state *state, const char *source,
+                                       const char *created, struct sluice_error *err);
+
 /* ---- runs ---- */
 struct sluice_state_run {
     int64_t id;
@@ -135,7 +177,9 @@ sluice_status sluice_state_identity_put(struct sluice_state *state, const char *
                                         const char *identity, struct sluice_error *err);
 
 /* ---- reset ---- */
-/* Forgets the unfinished load (or one stream of it by name), so that it is read again. */
+/* Forgets the unfinished load (or one stream of it by name), so that it is read again. Without a
+ * stream, feeds are forgotten too (their epochs are kept, their positions void) and identities: the
+ * next run begins anew from the source as it is then. */
 sluice_status sluice_state_reset(struct sluice_state *state, const char *stream_or_null,
                                  struct sluice_error *err);
 

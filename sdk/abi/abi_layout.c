@@ -20,7 +20,7 @@
 
 _Static_assert(sizeof(void *) == 8, "64-bit pointers");
 VALUE(SLUICE_ABI_MAJOR, 0);
-VALUE(SLUICE_ABI_MINOR, 1);
+VALUE(SLUICE_ABI_MINOR, 2);
 VALUE(SLUICE_PLUGIN_MAGIC, 1162040652);
 VALUE(SLUICE_ENVELOPE_VERSION, 1);
 VALUE(SLUICE_OK, 0);
@@ -83,6 +83,7 @@ VALUE(SLUICE_STREAM_CAN_CHANGES, 1);
 VALUE(SLUICE_STREAM_INSERT_ONLY, 2);
 VALUE(SLUICE_STREAM_POSITION_OPAQUE, 4);
 VALUE(SLUICE_STREAM_INTERNAL, 8);
+VALUE(SLUICE_STREAM_NO_LOAD, 16);
 VALUE(SLUICE_BATCH_ROWS, 1);
 VALUE(SLUICE_BATCH_CHANGES, 2);
 VALUE(SLUICE_BATCH_SCHEMA, 3);
@@ -95,6 +96,7 @@ VALUE(SLUICE_BATCH_COMMIT_BOUNDARY, 1);
 VALUE(SLUICE_SHARD_SNAPSHOT, 1);
 VALUE(SLUICE_SHARD_CHANGES, 2);
 VALUE(SLUICE_SHARD_PARTITION, 3);
+VALUE(SLUICE_PLAN_ONCE, 1);
 VALUE(SLUICE_MODE_FULL_LOAD_ONLY, 1);
 VALUE(SLUICE_MODE_CDC_ONLY, 2);
 VALUE(SLUICE_MODE_FULL_LOAD_AND_CDC, 3);
@@ -115,6 +117,8 @@ VALUE(SLUICE_SINK_IDEMPOTENT, 8);
 VALUE(SLUICE_SINK_NEEDS_FULL_ROW, 16);
 VALUE(SLUICE_SINK_ORDER_STRICT, 32);
 VALUE(SLUICE_SINK_DISCARDS, 64);
+VALUE(SLUICE_SINK_ROTATES, 128);
+VALUE(SLUICE_SINK_LOADS_ASIDE, 256);
 VALUE(SLUICE_RECOVERED_LANE, 1);
 VALUE(SLUICE_RECOVERED_STREAM_COMPLETE, 2);
 VALUE(SLUICE_BEGIN_LOAD, 1);
@@ -221,7 +225,7 @@ AT(sluice_batch, position, 56, 16);
 AT(sluice_batch, desc, 72, 8);
 AT(sluice_batch, array, 80, 80);
 
-SIZE(sluice_shard_desc, 64);
+SIZE(sluice_shard_desc, 80);
 AT(sluice_shard_desc, struct_size, 0, 4);
 AT(sluice_shard_desc, kind, 4, 4);
 AT(sluice_shard_desc, flags, 8, 4);
@@ -231,6 +235,7 @@ AT(sluice_shard_desc, stream_ids, 24, 8);
 AT(sluice_shard_desc, rows_estimate, 32, 8);
 AT(sluice_shard_desc, bytes_estimate, 40, 8);
 AT(sluice_shard_desc, handle, 48, 16);
+AT(sluice_shard_desc, start, 64, 16);
 
 SIZE(sluice_stream_select, 48);
 AT(sluice_stream_select, struct_size, 0, 4);
@@ -248,7 +253,7 @@ AT(sluice_resume, reserved, 4, 4);
 AT(sluice_resume, shard_id, 8, 8);
 AT(sluice_resume, position, 16, 16);
 
-SIZE(sluice_source_plan, 88);
+SIZE(sluice_source_plan, 104);
 AT(sluice_source_plan, struct_size, 0, 4);
 AT(sluice_source_plan, mode, 4, 4);
 AT(sluice_source_plan, flags, 8, 4);
@@ -263,12 +268,25 @@ AT(sluice_source_plan, stream_count, 64, 4);
 AT(sluice_source_plan, resume_count, 68, 4);
 AT(sluice_source_plan, streams, 72, 8);
 AT(sluice_source_plan, resumes, 80, 8);
+AT(sluice_source_plan, until, 88, 8);
+AT(sluice_source_plan, created, 96, 8);
 
-SIZE(sluice_source_info, 24);
+SIZE(sluice_source_info, 32);
 AT(sluice_source_info, struct_size, 0, 4);
 AT(sluice_source_info, reserved, 4, 4);
 AT(sluice_source_info, identity, 8, 8);
 AT(sluice_source_info, server, 16, 8);
+AT(sluice_source_info, created, 24, 8);
+
+SIZE(sluice_source_lag, 192);
+AT(sluice_source_lag, struct_size, 0, 4);
+AT(sluice_source_lag, flags, 4, 4);
+AT(sluice_source_lag, behind_bytes, 8, 8);
+AT(sluice_source_lag, retained_bytes, 16, 8);
+AT(sluice_source_lag, remaining_bytes, 24, 8);
+AT(sluice_source_lag, position, 32, 32);
+AT(sluice_source_lag, end, 64, 32);
+AT(sluice_source_lag, note, 96, 96);
 
 SIZE(sluice_finding, 40);
 AT(sluice_finding, struct_size, 0, 4);
@@ -278,7 +296,7 @@ AT(sluice_finding, key, 16, 8);
 AT(sluice_finding, what, 24, 8);
 AT(sluice_finding, remedy, 32, 8);
 
-SIZE(sluice_source_api, 120);
+SIZE(sluice_source_api, 128);
 AT(sluice_source_api, struct_size, 0, 4);
 AT(sluice_source_api, reserved, 4, 4);
 AT(sluice_source_api, create, 8, 8);
@@ -295,6 +313,7 @@ AT(sluice_source_api, reader_ack, 88, 8);
 AT(sluice_source_api, reader_close, 96, 8);
 AT(sluice_source_api, shard_done, 104, 8);
 AT(sluice_source_api, retire, 112, 8);
+AT(sluice_source_api, measure, 120, 8);
 
 SIZE(sluice_sink_plan, 72);
 AT(sluice_sink_plan, struct_size, 0, 4);

@@ -60,6 +60,15 @@ sluice_status sluice_pg_decoder_init(struct sluice_pg_decoder *d, int32_t kind,
                                      int32_t unrepresentable, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 
+/* The same for values in text form, as output functions print them under the settings that every
+ * session of ours has (ISO dates, UTC, hex bytea, shortest floats): the cell is the same, bit for
+ * bit, as the binary decoder of that kind makes. Columns that are fetched as text in COPY have the
+ * kind TEXT, and so take their value as it is. DATA for text that is no value of the type. */
+sluice_status sluice_pg_text_decoder_init(struct sluice_pg_decoder *d, int32_t kind,
+                                          struct sluice_column *column, const char *name,
+                                          int32_t unrepresentable, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
+
 /* The state of one COPY … (FORMAT binary) stream. */
 struct sluice_pg_copy {
     struct sluice_pg_decoder *decoders; /* borrowed */

@@ -16,6 +16,10 @@ struct sluice_pg_types; /* a closed set of types, sorted by oid */
 sluice_status sluice_pg_types_load(struct sluice_pg_conn *conn, const char *relations,
                                    struct sluice_pg_types **out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
+/* The same for the types of an array literal of type oids. */
+sluice_status sluice_pg_types_load_oids(struct sluice_pg_conn *conn, const char *types,
+                                        struct sluice_pg_types **out, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
 void sluice_pg_types_free(struct sluice_pg_types *types);
 
 /* One type, for sluice_pg_types_make. */
@@ -58,6 +62,8 @@ struct sluice_pg_column_plan {
     int32_t special;            /* out-of-range values stand for infinity or NaN */
     const char *extension;      /* ARROW:extension:name, or NULL; static */
     struct sluice_pg_text text; /* the text class, empty = none; the caller frees it */
+    int32_t binary;             /* 1: `decode` takes what the type's own send function gives; 0: it
+                                   takes text alone (the select expression makes it) */
 };
 
 /* Plans a column and appends its select expression to `select`. `unrepresentable` is

@@ -18,6 +18,7 @@
 #include "pg/text.h"
 #include "pg/types.h"
 #include "sluice/abi.h"
+#include "sluice/failpoint.h"
 #include "sluice/log.h"
 
 enum { PG_PARTITIONS_ROOT = 0, PG_PARTITIONS_LEAVES = 1 };
@@ -32,7 +33,23 @@ struct pg_options {
     int64_t partitions;         /* PG_PARTITIONS_* */
     int64_t generated;          /* PG_GENERATED_* */
     int64_t on_unrepresentable; /* SLUICE_PG_UNREPRESENTABLE_* */
+    /* feeds */
+    const char *slot;             /* NULL = "sluice_" and the pipeline's name */
+    const char *publication;      /* NULL = the slot's default name */
+    int64_t publication_mode;     /* PG_PUBLICATION_* */
+    int64_t without_identity;     /* PG_IDENTITY_* */
+    int64_t failover;             /* PG_AUTO, PG_OFF, PG_ON */
+    int64_t binary;               /* PG_AUTO, PG_OFF, PG_ON */
+    int64_t messages;             /* deliver logical messages as a stream */
+    int64_t origin;               /* PG_ORIGIN_* */
+    const char *start_lsn;        /* cdc_only: begin here; NULL = now */
+    int64_t feedback_interval_us; /* longest time between two status updates */
 };
+
+enum { PG_PUBLICATION_AUTO = 0, PG_PUBLICATION_EXISTING = 1, PG_PUBLICATION_ALL_TABLES = 2 };
+enum { PG_IDENTITY_REFUSE = 0, PG_IDENTITY_INSERT_ONLY = 1 };
+enum { PG_AUTO = 0, PG_OFF = 1, PG_ON = 2 };
+enum { PG_ORIGIN_ANY = 0, PG_ORIGIN_NONE = 1 };
 
 /* ---------------------------------------------------------------- catalog.c ------------------ */
 
@@ -116,6 +133,9 @@ struct pg_stream {
     int32_t *decode;    /* SLUICE_PG_DECODE_*, one a column */
     uint32_t column_count;
     struct sluice_error problem; /* status < 0: why it cannot be read */
+    int32_t binary_whole;        /* every column's decoder takes the type's binary form */
+    int32_t select_flags;        /* SLUICE_SELECT_* of the plan */
+    int32_t insert_only;         /* no usable identity, and asked for */
 };
 
 /* What stream building needs to know of its surroundings. */
@@ -148,6 +168,29 @@ struct pg_shard {
     int64_t end_page;                   /* -1: open end */
 };
 
+/* ---------------------------------------------------------------- feed ----------------------- */
+
+/* What open() fixed for the feed; constant while its reader runs. setup.c makes it, feed.c uses it. */
+struct pg_feed_setup {
+    int32_t wanted; /* the mode has changes */
+    char slot[64];
+    char publications[2]
+                     [64]; /* the second, if any, is for tables without identity: inserts alone */
+    uint32_t publication_count;
+    uint64_t start;     /* where the feed begins without resume */
+    uint64_t resume;    /* of the plan; 0 = none */
+    uint64_t once_end;  /* SLUICE_PLAN_ONCE: the log's end at open(); 0 = follow */
+    uint64_t until_lsn; /* 0 = none */
+    int64_t until_us;   /* wall clock; 0 = none */
+    char system_id[32]; /* of IDENTIFY_SYSTEM at open() */
+    char timeline[16];
+    int32_t failover_slot; /* the timeline may change */
+    atomic_int binary;     /* ask for binary values; a reader turns it off when a type comes that
+                              has none */
+    char shard_id[121];
+    struct sluice_shard_desc shard;
+};
+
 struct sluice_source {
     const struct sluice_host *host;
     struct pg_options options;
@@ -172,6 +215,10 @@ struct sluice_source {
     struct pg_shard *shards;
     uint32_t shard_count;
     uint32_t shard_cap;
+
+    struct pg_feed_setup feed;
+    const struct sluice_failpoint_extension *failpoints;
+    struct sluice_metric *changes_read;
 
     pthread_mutex_t pool_lock; /* guards pool; a leaf lock, never held across I/O */
     struct sluice_pg_conn *pool[64];
@@ -223,6 +270,35 @@ sluice_status pg_reader_open(struct sluice_source *src, const struct sluice_shar
 sluice_status pg_reader_next(struct sluice_reader *rd, int64_t timeout_us, struct sluice_batch *out,
                              struct sluice_error *err);
 void pg_reader_close(struct sluice_reader *rd);
+sluice_status pg_reader_idle(struct sluice_reader *rd, struct sluice_error *err);
+sluice_status pg_reader_ack(struct sluice_reader *rd, struct sluice_bytes position,
+                            struct sluice_error *err);
+
+/* feed.c: the reader of the shard of changes. pg_reader_* hand over to these by the shard's kind. */
+struct pg_feed;
+sluice_status pg_feed_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
+                           struct sluice_bytes resume, struct pg_feed **out,
+                           struct sluice_error *err) SLUICE_MUST_CHECK;
+sluice_status pg_feed_next(struct pg_feed *feed, int64_t timeout_us, struct sluice_batch *out,
+                           struct sluice_error *err) SLUICE_MUST_CHECK;
+sluice_status pg_feed_idle(struct pg_feed *feed, struct sluice_error *err) SLUICE_MUST_CHECK;
+sluice_status pg_feed_ack(struct pg_feed *feed, struct sluice_bytes position,
+                          struct sluice_error *err) SLUICE_MUST_CHECK;
+void pg_feed_close(struct pg_feed *feed);
+
+/* setup.c: before open() takes its snapshot: identities, publication, slot. Leaves in src->holder a
+ * replication connection whose slot exported src->snapshot, when streams are to be loaded. */
+sluice_status pg_feed_setup(struct sluice_source *src, const struct sluice_source_plan *plan,
+                            struct sluice_error *err) SLUICE_MUST_CHECK;
+/* slot.c: the checks of every connect, on the feed's own replication connection before it streams:
+ * identity of the server, slot and publication against `position`. POSITION_LOST for a gap. */
+sluice_status pg_feed_verify(struct sluice_source *src, struct sluice_pg_conn *conn,
+                             uint64_t position, struct sluice_error *err) SLUICE_MUST_CHECK;
+sluice_status pg_source_retire(struct sluice_source *src, const struct sluice_source_plan *plan,
+                               sluice_finding_visit visit, void *vctx, struct sluice_error *err);
+sluice_status pg_source_measure(struct sluice_source *src, const struct sluice_source_plan *plan,
+                                struct sluice_bytes position, struct sluice_source_lag *out,
+                                struct sluice_error *err);
 /* Frees what open() made. */
 void pg_source_close(struct sluice_source *src);
 

@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 #define SLUICE_ABI_MAJOR 0u
-#define SLUICE_ABI_MINOR 1u
+#define SLUICE_ABI_MINOR 2u
 #define SLUICE_PLUGIN_MAGIC 0x4543554cu /* "LUCE" little-endian */
 #define SLUICE_ENVELOPE_VERSION 1u      /* the layout of CHANGES batches, see below */
 
@@ -230,7 +230,8 @@ enum {
     SLUICE_STREAM_CAN_CHANGES = 1,     /* the source can deliver changes of this stream */
     SLUICE_STREAM_INSERT_ONLY = 2,     /* changes are inserts alone (no usable key) */
     SLUICE_STREAM_POSITION_OPAQUE = 4, /* positions are not memcmp-ordered */
-    SLUICE_STREAM_INTERNAL = 8         /* of the system: never matched by globs */
+    SLUICE_STREAM_INTERNAL = 8,        /* of the system: never matched by globs */
+    SLUICE_STREAM_NO_LOAD = 16         /* has changes alone: there is nothing to load */
 };
 
 /* A table (or topic) with one version of its columns.
@@ -271,12 +272,15 @@ struct sluice_stream_desc {
 
 /* sluice_batch.kind */
 enum {
-    SLUICE_BATCH_ROWS = 1,         /* the table's columns */
-    SLUICE_BATCH_CHANGES = 2,      /* the change envelope, see below */
-    SLUICE_BATCH_SCHEMA = 3,       /* desc: new version of the columns, before its first row */
-    SLUICE_BATCH_TRUNCATE = 4,     /* array: envelope without before/after, one row per stream */
-    SLUICE_BATCH_MESSAGE = 5,      /* a logical message: array of prefix utf8, content binary */
-    SLUICE_BATCH_HEARTBEAT = 6,    /* position alone */
+    SLUICE_BATCH_ROWS = 1,      /* the table's columns */
+    SLUICE_BATCH_CHANGES = 2,   /* the change envelope, see below */
+    SLUICE_BATCH_SCHEMA = 3,    /* desc: new version of the columns, before its first row; no array
+                                      (release is NULL), rows 0 */
+    SLUICE_BATCH_TRUNCATE = 4,  /* the stream was emptied. array: the first five fields of the
+                                      envelope, op 'T', one row. A command that empties several
+                                      tables gives one batch for each, all with the same tx_seq */
+    SLUICE_BATCH_MESSAGE = 5,   /* a logical message: array of prefix utf8, content binary */
+    SLUICE_BATCH_HEARTBEAT = 6, /* position alone */
     SLUICE_BATCH_SNAPSHOT_END = 7, /* the load of this stream has no more rows */
     SLUICE_BATCH_ENCODED = 8       /* draft: wire bytes and a row count, after negotiation */
 };
@@ -298,6 +302,13 @@ enum {
  *   6 after      struct, nullable: the columns of a ROWS batch; NULL on 'D'
  *   7 unchanged  binary, nullable: bit i (byte i/8, bit i%8) = column i of `after` was not sent;
  *                its slot is null and must not be written; NULL = all known
+ *
+ * Rows of one batch ascend by (commit_pos, tx_seq). Batches of different streams may hold
+ * interleaved transactions: between two COMMIT_BOUNDARYs only the rows' own order counts, except
+ * that SCHEMA and TRUNCATE come after all rows before them and before all rows after them.
+ * `after` in a stream that is INSERT_ONLY or has BEFORE_FULL is as for others. commit_pos is greater
+ * than every position whose transactions end before this one, and at most the position of the first
+ * COMMIT_BOUNDARY behind it.
  *
  * Whoever holds a non-NULL array.release calls it. release may run on any thread, also after the
  * reader is closed. */
@@ -331,9 +342,17 @@ struct sluice_shard_desc {
     int64_t rows_estimate;      /* -1 = unknown */
     int64_t bytes_estimate;
     struct sluice_bytes handle; /* opaque, of the source */
+    struct sluice_bytes start;  /* CHANGES: from the source, where the feed begins when it is opened
+                                   without a resume position; in lane_open, the position after which
+                                   this lane is written. size 0 = none. Since minor 2 */
 };
 
 /* ---------------------------------------------------------------- plans and visitors --------- */
+
+/* sluice_source_plan.flags */
+enum {
+    SLUICE_PLAN_ONCE = 1 /* feeds: deliver what was committed before open(), then END */
+};
 
 enum {
     SLUICE_MODE_FULL_LOAD_ONLY = 1,
@@ -379,8 +398,15 @@ struct sluice_source_plan {
     uint64_t row_limit; /* at most so many rows per stream (preview, --limit); 0 = all */
     uint32_t stream_count;
     uint32_t resume_count;
-    const struct sluice_stream_select *const *streams;
-    const struct sluice_resume *const *resumes;
+    const struct sluice_stream_select *const *streams; /* every stream that is chosen; those that
+                                                          are loaded have SLUICE_SELECT_LOAD */
+    const struct sluice_resume *const *resumes;        /* of CHANGES shards: the smallest position
+                                                          that some sink has */
+    const char *until; /* feeds END after the last transaction at or before this: a position as
+                            the source writes it, or a time as 2026-11-23T00:52:34Z. NULL = never.
+                            Since minor 2 */
+    const char
+        *created; /* sluice_source_info.created of earlier opens; NULL = none. Since minor 2 */
 };
 
 /* What open() found; strings borrowed until the next call on the source. */
@@ -389,7 +415,23 @@ struct sluice_source_info {
     uint32_t reserved;
     const char
         *identity; /* text that differs for another server, database or timeline; NULL = none */
-    const char *server; /* product and version for people; NULL = unknown */
+    const char *server;  /* product and version for people; NULL = unknown */
+    const char *created; /* what the pipeline has made at the source and retire() may drop, as one
+                            line of the source's own; NULL = nothing. Kept by the engine. Since
+                            minor 2 */
+};
+
+/* How far a feed is behind. -1 = unknown. */
+struct sluice_source_lag {
+    uint32_t struct_size;
+    uint32_t flags;          /* 0 */
+    int64_t behind_bytes;    /* of log after the position asked for */
+    int64_t retained_bytes;  /* of log that the source keeps because of this pipeline */
+    int64_t remaining_bytes; /* of log that may still be written before the source lets go of what
+                                we need; -1 = no limit, or unknown */
+    char position[32];       /* the position asked for, as the source writes it; "" = none */
+    char end[32];            /* the end of the source's log */
+    char note[96];           /* what is remarkable, for people; "" = nothing */
 };
 
 /* sluice_finding.severity */
@@ -484,6 +526,12 @@ struct sluice_source_api {
      * Optional. [ctl] */
     sluice_status (*retire)(struct sluice_source *src, const struct sluice_source_plan *plan,
                             sluice_finding_visit visit, void *vctx, struct sluice_error *err);
+    /* How far the feed of this plan is behind, `position` (size 0 = none) being what all sinks have.
+     * May be called before open and while feeds run. Never waits long for a server that hangs.
+     * Optional. Since minor 2. [ctl] */
+    sluice_status (*measure)(struct sluice_source *src, const struct sluice_source_plan *plan,
+                             struct sluice_bytes position, struct sluice_source_lag *out,
+                             struct sluice_error *err);
 };
 
 /* ---------------------------------------------------------------- sink ----------------------- */
@@ -499,7 +547,11 @@ enum {
     SLUICE_SINK_IDEMPOTENT = 8, /* writing the same rows again changes nothing: effectively once */
     SLUICE_SINK_NEEDS_FULL_ROW = 16, /* cannot write a row with unchanged columns */
     SLUICE_SINK_ORDER_STRICT = 32,   /* batches must be cut at each stream switch */
-    SLUICE_SINK_DISCARDS = 64        /* keeps nothing (benchmarks) */
+    SLUICE_SINK_DISCARDS = 64,       /* keeps nothing (benchmarks) */
+    SLUICE_SINK_ROTATES = 128,    /* a commit of changes is costly: only by `batch:` (rows, bytes,
+                                        interval), never because nothing more is queued */
+    SLUICE_SINK_LOADS_ASIDE = 256 /* changes of a stream may be written while it is loaded: readers
+                                        put them in order by position */
 };
 
 /* sluice_sink_plan and friends: engine-owned settings of one sink in one pipeline. */

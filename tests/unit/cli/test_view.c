@@ -7,12 +7,12 @@
 #define S INT64_C(1000000)
 
 static const struct sluice_progress_stream example[] = {
-    {"g", "public.done", SLUICE_PROGRESS_COMPLETE, 1000, 1000, 1, 8000, 1 * S, 3 * S, 0, NULL},
-    {"g", "public.busy", SLUICE_PROGRESS_RUNNING, 2500, 10000, 0.25, 20000, 2 * S, 0, 2, NULL},
+    {"g", "public.done", SLUICE_PROGRESS_COMPLETE, 1000, 1000, 1, 8000, 1 * S, 3 * S, 0, NULL, 0},
+    {"g", "public.busy", SLUICE_PROGRESS_RUNNING, 2500, 10000, 0.25, 20000, 2 * S, 0, 2, NULL, 0},
     {"g", "public.broken", SLUICE_PROGRESS_FAILED, 7, 100, 0.07, 70, 1 * S, 2 * S, 0,
-     "no right (hint: GRANT it)"},
-    {"g", "public.later", SLUICE_PROGRESS_WAITING, 0, 500, -1, 0, 0, 0, 0, NULL},
-    {"g", "public.before", SLUICE_PROGRESS_SKIPPED, 0, 100, 1, 0, 0, 0, 0, NULL},
+     "no right (hint: GRANT it)", 0},
+    {"g", "public.later", SLUICE_PROGRESS_WAITING, 0, 500, -1, 0, 0, 0, 0, NULL, 0},
+    {"g", "public.before", SLUICE_PROGRESS_SKIPPED, 0, 100, 1, 0, 0, 0, 0, NULL, 0},
 };
 
 static void update(struct sluice_run_view *view, const struct sluice_progress_stream *streams,

@@ -97,8 +97,8 @@ struct sluice_state_stream stream_of(const char *name, int32_t status)
     static char position[] = "00000000016b3748";
     static char stream[200];
     (void)snprintf(stream, sizeof stream, "%s", name);
-    struct sluice_state_stream s = {source, stream, sink, run,     NULL,    status,
-                                    10,     200,    NOW,  NOW + 5, position};
+    struct sluice_state_stream s = {source, stream, sink,    run,      NULL, status, 10,
+                                    200,    NOW,    NOW + 5, position, NULL, 0};
     return s;
 }
 
@@ -152,7 +152,7 @@ void fill(struct sluice_state *state, struct sluice_state_load *load)
 {
     int64_t run = 0;
     char stamp[40];
-    assert_int_equal(sluice_state_load_begin(state, NOW, load, NULL), SLUICE_OK);
+    assert_int_equal(sluice_state_load_begin(state, NOW, 1, load, NULL), SLUICE_OK);
     assert_int_equal(sluice_state_run_begin(state, load->load_id, NOW, &run, NULL), SLUICE_OK);
     assert_int_equal(sluice_state_identity_put(state, "hr", "7301", NULL), SLUICE_OK);
     for (int i = 0; i < 40; i++) {

@@ -166,7 +166,7 @@ static void use_all(struct sluice_state *s, int32_t how)
         struct sluice_state_stream stream = stream_of("public.new", SLUICE_STATE_STREAM_LOADING);
         struct sluice_state_lane lane = {"lake", "new", 1, "x", 1, 0, 0, NOW};
         (void)sluice_state_run_stamp(s, "public.table_with_a_long_name_1", NOW, stamp, &err);
-        (void)sluice_state_load_begin(s, NOW, &load, &err);
+        (void)sluice_state_load_begin(s, NOW, 1, &load, &err);
         (void)sluice_state_run_begin(s, "l", NOW, &run, &err);
         (void)sluice_state_stream_put(s, "l", &stream, &err);
         (void)sluice_state_lane_put(s, "l", &lane, &err);

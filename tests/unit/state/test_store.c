@@ -19,7 +19,7 @@ static void loads_begin_and_finish(void **state)
     struct sluice_state_load second;
     struct sluice_error err = SLUICE_ERROR_INIT;
     assert_int_equal(sluice_state_load_last(s, &load, &err), SLUICE_E_NOT_FOUND);
-    assert_int_equal(sluice_state_load_begin(s, NOW, &load, &err), SLUICE_OK);
+    assert_int_equal(sluice_state_load_begin(s, NOW, 1, &load, &err), SLUICE_OK);
     assert_memory_equal(load.load_id, "20261123T005234Z-", 17);
     assert_int_equal(strlen(load.load_id), 23);
     assert_int_equal(load.finished_us, 0);
@@ -29,7 +29,7 @@ static void loads_begin_and_finish(void **state)
     assert_string_equal(second.load_id, load.load_id);
     assert_int_equal(second.started_us, NOW);
     assert_int_equal(second.finished_us, NOW + 9);
-    assert_int_equal(sluice_state_load_begin(s, NOW, &second, &err), SLUICE_OK);
+    assert_int_equal(sluice_state_load_begin(s, NOW, 1, &second, &err), SLUICE_OK);
     assert_string_not_equal(second.load_id, load.load_id);
     sluice_state_close(s);
     s = open_run(*state, "p"); /* survives */
@@ -48,10 +48,10 @@ static void old_loads_are_forgotten(void **state)
     fill(s, &first);
     assert_int_equal(count_streams(s, first.load_id), 40);
     for (int i = 0; i < STATE_LOADS_KEPT - 1; i++) {
-        assert_int_equal(sluice_state_load_begin(s, NOW, &load, &err), SLUICE_OK);
+        assert_int_equal(sluice_state_load_begin(s, NOW, 1, &load, &err), SLUICE_OK);
     }
     assert_int_equal(count_streams(s, first.load_id), 40);
-    assert_int_equal(sluice_state_load_begin(s, NOW, &load, &err), SLUICE_OK);
+    assert_int_equal(sluice_state_load_begin(s, NOW, 1, &load, &err), SLUICE_OK);
     assert_int_equal(count_streams(s, first.load_id), 0);
     assert_int_equal(count_lanes(s, first.load_id), 0);
     assert_int_equal(sluice_state_load_finish(s, first.load_id, NOW, &err), SLUICE_E_NOT_FOUND);
@@ -93,7 +93,7 @@ static void streams_are_kept(void **state)
     struct sluice_state *s = open_run(*state, "p");
     struct sluice_state_load load;
     struct sluice_error err = SLUICE_ERROR_INIT;
-    assert_int_equal(sluice_state_load_begin(s, NOW, &load, &err), SLUICE_OK);
+    assert_int_equal(sluice_state_load_begin(s, NOW, 1, &load, &err), SLUICE_OK);
     put_stream(s, load.load_id, "public.b", SLUICE_STATE_STREAM_LOADING);
     struct sluice_state_stream a = stream_of("public.a", SLUICE_STATE_STREAM_FAILED);
     char message[] = "permission denied to s3cret";
@@ -395,7 +395,7 @@ static void many_tables(void **state)
     struct sluice_state_load load;
     char name[64];
     char stamp[40];
-    assert_int_equal(sluice_state_load_begin(s, NOW, &load, NULL), SLUICE_OK);
+    assert_int_equal(sluice_state_load_begin(s, NOW, 1, &load, NULL), SLUICE_OK);
     int64_t start = sluice_now_us(SLUICE_CLOCK_MONOTONIC);
     for (int i = 0; i < 50; i++) {
         (void)snprintf(name, sizeof name, "public.t%d", i);
@@ -435,7 +435,7 @@ static sluice_status use_all(const struct place *place, struct sluice_error *err
     if (status < 0) {
         return status;
     }
-    status = sluice_state_load_begin(s, NOW, &load, err);
+    status = sluice_state_load_begin(s, NOW, 1, &load, err);
     status = status < 0 ? status : sluice_state_load_last(s, &load, err);
     status = status < 0 ? status : sluice_state_run_begin(s, load.load_id, NOW, &run, err);
     status = status < 0 ? status : sluice_state_run_stamp(s, "public.a", NOW, stamp, err);
