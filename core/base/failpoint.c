@@ -7,10 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FAILPOINTS_MAX 32
+#include "base/failpoint_names.h"
+
+#define FAILPOINTS_MAX 128
 #define FAILPOINT_NAME_MAX 64
 
-enum { ACTION_ERROR = 1, ACTION_FATAL = 2, ACTION_CRASH = 3, ACTION_SLEEP = 4 };
+enum { ACTION_ERROR = 1, ACTION_FATAL = 2, ACTION_CRASH = 3, ACTION_SLEEP = 4, ACTION_TORN = 5 };
 
 struct failpoint {
     char name[FAILPOINT_NAME_MAX];
@@ -50,6 +52,7 @@ static int action_read(const char **p, struct failpoint *point)
     } words[] = {{"error", ACTION_ERROR},
                  {"fatal", ACTION_FATAL},
                  {"crash", ACTION_CRASH},
+                 {"torn", ACTION_TORN},
                  {"sleep:", ACTION_SLEEP}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         size_t size = strlen(words[i].word);
@@ -108,7 +111,7 @@ sluice_status sluice_failpoints_arm(const char *spec, struct sluice_error *err)
             point_count = 0;
             return sluice_error_set(err, SLUICE_E_INVALID, 0,
                                     "failpoints: cannot read \"%.80s\"; write "
-                                    "name=error|fatal|crash|sleep:MS[@n[+]],…",
+                                    "name=error|fatal|crash|torn|sleep:MS[@n[+]],…",
                                     start);
         }
         point_count++;
@@ -125,6 +128,12 @@ static void sleep_ms(long ms)
     }
 }
 
+void sluice_failpoint_crash(void)
+{
+    (void)kill(getpid(), SIGKILL);
+    abort();
+}
+
 /* The action that is due at this passage, after crash and sleep; 0 = none. */
 static int point_act(const char *name)
 {
@@ -139,8 +148,7 @@ static int point_act(const char *name)
             continue;
         }
         if (point->action == ACTION_CRASH) {
-            (void)kill(getpid(), SIGKILL);
-            abort();
+            sluice_failpoint_crash();
         }
         else if (point->action == ACTION_SLEEP) {
             sleep_ms(point->sleep_ms);
@@ -152,17 +160,42 @@ static int point_act(const char *name)
     return due;
 }
 
+static int is_failure(int action)
+{
+    return action == ACTION_ERROR || action == ACTION_FATAL;
+}
+
 int sluice_failpoint_pass(const char *name)
 {
-    return point_act(name) != 0;
+    return is_failure(point_act(name));
 }
 
 sluice_status sluice_failpoint_pass_error(const char *name, struct sluice_error *err)
 {
     int action = point_act(name);
-    if (action == 0) {
+    if (!is_failure(action)) {
         return SLUICE_OK;
     }
     return sluice_error_set(err, SLUICE_E_IO, action == ACTION_FATAL ? 0 : SLUICE_ERROR_RETRYABLE,
                             "failpoint %s: asked to fail here", name);
+}
+
+int32_t sluice_failpoint_pass_torn(const char *name)
+{
+    return point_act(name) == ACTION_TORN;
+}
+
+const struct sluice_failpoint_name *sluice_failpoint_names(size_t *count)
+{
+#define NAME_ENTRY(name, kind, what) {name, SLUICE_FAILPOINT_##kind, what},
+    static const struct sluice_failpoint_name names[] = {SLUICE_FAILPOINT_NAMES(NAME_ENTRY)};
+#undef NAME_ENTRY
+    *count = sizeof names / sizeof names[0];
+    return names;
+}
+
+const char *sluice_failpoint_kind_text(int kind)
+{
+    static const char *const texts[] = {"stops", "fails", "tears"};
+    return kind >= 0 && kind < 3 ? texts[kind] : "unknown";
 }

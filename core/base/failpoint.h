@@ -9,11 +9,16 @@
  *
  * The variable: "name=action[@n][,name=action[@n]…]". Actions: `error` (a RETRYABLE IO error),
  * `fatal` (an IO error that is not retried), `crash` (the process dies at once, as by kill -9),
- * `sleep:MS`. `@n`: the n-th passage alone, from 1; `@n+`: from the n-th on; without: each one.
+ * `sleep:MS`, `torn` (the place writes a part and crashes). `@n`: the n-th passage alone, from 1;
+ * `@n+`: from the n-th on; without: each one. An action that a place cannot do does nothing there.
+ *
+ * One name is one place with one call. All names are in failpoint_names.h; plugins pass theirs
+ * through the extension "sluice.failpoint/1" of sluice/failpoint.h.
  */
 #ifndef SLUICE_BASE_FAILPOINT_H
 #define SLUICE_BASE_FAILPOINT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -27,6 +32,25 @@ sluice_status sluice_failpoints_arm(const char *spec, struct sluice_error *err) 
 extern int32_t sluice_failpoints_armed;
 int sluice_failpoint_pass(const char *name);
 sluice_status sluice_failpoint_pass_error(const char *name, struct sluice_error *err);
+
+/* For the extension: 1 = write a part, then call sluice_failpoint_crash. [any] */
+int32_t sluice_failpoint_pass_torn(const char *name);
+/* Ends the process at once, as kill -9 does. [any] */
+_Noreturn void sluice_failpoint_crash(void);
+
+/* What a place can do beside crash and sleep. */
+enum { SLUICE_FAILPOINT_STOPS = 0, SLUICE_FAILPOINT_FAILS = 1, SLUICE_FAILPOINT_TEARS = 2 };
+
+struct sluice_failpoint_name {
+    const char *name;
+    int kind; /* SLUICE_FAILPOINT_* */
+    const char *what;
+};
+
+/* The list of failpoint_names.h. [any] */
+const struct sluice_failpoint_name *sluice_failpoint_names(size_t *count);
+/* "stops", "fails" or "tears". [any] */
+const char *sluice_failpoint_kind_text(int kind);
 
 /* 1 = act as if what follows had failed; may sleep or not return at all. [any] */
 static inline int sluice_failpoint(const char *name)

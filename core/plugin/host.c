@@ -8,7 +8,9 @@
 #include "base/alloc.h"
 #include "base/atomic.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "log/log.h"
+#include "sluice/failpoint.h"
 
 struct sluice_host_instance {
     struct sluice_host table;
@@ -146,11 +148,34 @@ static struct sluice_metric *host_metric(void *ctx, int32_t kind, const char *na
     return sluice_metrics_get(host->metrics, kind, host->node, name, unit, help);
 }
 
-/* No extension is offered yet. */
+static sluice_status failpoint_hit(const char *name, struct sluice_error *err)
+{
+    return name != NULL ? sluice_failpoint_pass_error(name, err) : SLUICE_OK;
+}
+
+static int32_t failpoint_torn(const char *name)
+{
+    return name != NULL && sluice_failpoint_pass_torn(name);
+}
+
+static void failpoint_crash(void)
+{
+    sluice_failpoint_crash();
+}
+
 static const void *host_extension(void *ctx, const char *id)
 {
+    static const struct sluice_failpoint_extension failpoints = {
+        .struct_size = (uint32_t)sizeof failpoints,
+        .hit = failpoint_hit,
+        .torn = failpoint_torn,
+        .crash = failpoint_crash,
+        .armed = &sluice_failpoints_armed,
+    };
     (void)ctx;
-    (void)id;
+    if (id != NULL && strcmp(id, SLUICE_EXTENSION_FAILPOINT) == 0) {
+        return &failpoints;
+    }
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 #include "test_base.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,12 +85,45 @@ static void refuses_what_it_cannot_read(void **state)
     memset(longer, 'a', 70);
     memcpy(longer + 70, "=error", 7);
     assert_int_equal(sluice_failpoints_arm(longer, &err), SLUICE_E_INVALID);
-    char many[33 * 8 + 1];
-    for (size_t i = 0; i < 33; i++) {
+    char many[129 * 8 + 1];
+    for (size_t i = 0; i < 129; i++) {
         memcpy(many + i * 8, "a=error,", 9);
     }
     assert_int_equal(sluice_failpoints_arm(many, &err), SLUICE_E_LIMIT);
     assert_int_equal(sluice_failpoint("a"), 0);
+}
+
+static void tears_only_where_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(sluice_failpoints_arm("a=torn@2,b=error,c=torn", NULL), SLUICE_OK);
+    assert_int_equal(sluice_failpoint_pass_torn("a"), 0);
+    assert_int_equal(sluice_failpoint_pass_torn("a"), 1);
+    assert_int_equal(sluice_failpoint_pass_torn("a"), 0);
+    assert_int_equal(sluice_failpoint_pass_torn("b"), 0);
+    assert_int_equal(sluice_failpoint("c"), 0);
+    assert_int_equal(sluice_failpoint_error("c", NULL), SLUICE_OK);
+    assert_int_equal(sluice_failpoints_arm(NULL, NULL), SLUICE_OK);
+}
+
+static void all_names_are_well_formed(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    const struct sluice_failpoint_name *names = sluice_failpoint_names(&count);
+    assert_true(count > 10);
+    for (size_t i = 0; i < count; i++) {
+        char spec[100];
+        assert_true(i == 0 || strcmp(names[i - 1].name, names[i].name) < 0); /* sorted, unique */
+        assert_true(strchr(names[i].name, '.') != NULL && names[i].what[0] != '\0');
+        assert_string_not_equal(sluice_failpoint_kind_text(names[i].kind), "unknown");
+        assert_true(strlen(names[i].name) < 64);
+        int size = snprintf(spec, sizeof spec, "%s=crash@1", names[i].name);
+        assert_true(size > 0 && (size_t)size < sizeof spec);
+        assert_int_equal(sluice_failpoints_arm(spec, NULL), SLUICE_OK);
+    }
+    assert_int_equal(sluice_failpoints_arm(NULL, NULL), SLUICE_OK);
+    assert_string_equal(sluice_failpoint_kind_text(7), "unknown");
 }
 
 int run_failpoint_tests(void)
@@ -100,6 +134,8 @@ int run_failpoint_tests(void)
         cmocka_unit_test(sleeps),
         cmocka_unit_test(crashes),
         cmocka_unit_test(refuses_what_it_cannot_read),
+        cmocka_unit_test(tears_only_where_asked),
+        cmocka_unit_test(all_names_are_well_formed),
     };
     return cmocka_run_group_tests_name("failpoint", tests, NULL, NULL);
 }

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "log/log.h"
 #include "plugin/host.h"
+#include "sluice/failpoint.h"
 #include "sluice/option.h"
 
 static struct sluice_str lines;
@@ -233,6 +235,34 @@ static void threads_share(void **state)
     setting_free(&s);
 }
 
+static void failpoints_reach_plugins(void **state)
+{
+    (void)state;
+    struct setting s;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    setting_make(&s, 0);
+    const struct sluice_failpoint_extension *fp = sluice_failpoints_of(s.host);
+    assert_non_null(fp);
+    assert_int_equal(fp->struct_size, sizeof *fp);
+    assert_int_equal(sluice_failpoint_hit(fp, "p.a", &err), SLUICE_OK);
+    assert_int_equal(sluice_failpoints_arm("p.a=error@2,p.b=fatal,p.c=torn", NULL), SLUICE_OK);
+    assert_int_equal(sluice_failpoint_hit(fp, "p.a", &err), SLUICE_OK);
+    assert_int_equal(sluice_failpoint_hit(fp, "p.a", &err), SLUICE_E_IO);
+    assert_int_equal(err.flags, SLUICE_ERROR_RETRYABLE);
+    assert_int_equal(sluice_failpoint_hit(fp, "p.b", &err), SLUICE_E_IO);
+    assert_int_equal(err.flags, 0);
+    assert_int_equal(sluice_failpoint_hit(fp, "p.c", &err), SLUICE_OK);
+    assert_int_equal(sluice_failpoint_torn(fp, "p.c"), 1);
+    assert_int_equal(sluice_failpoint_torn(fp, "p.b"), 0);
+    assert_int_equal(fp->hit(NULL, &err), SLUICE_OK);
+    assert_int_equal(fp->torn(NULL), 0);
+    assert_int_equal(sluice_failpoints_arm(NULL, NULL), SLUICE_OK);
+    assert_int_equal(sluice_failpoint_torn(fp, "p.c"), 0);
+    assert_int_equal(sluice_failpoint_hit(NULL, "p.a", &err), SLUICE_OK);
+    assert_null(s.host->extension(s.host->ctx, NULL));
+    setting_free(&s);
+}
+
 static void survives_failures(void **state)
 {
     (void)state;
@@ -256,6 +286,7 @@ int run_host_tests(void)
         cmocka_unit_test(realloc_is_counted),
         cmocka_unit_test(metrics_are_labelled),
         cmocka_unit_test(threads_share),
+        cmocka_unit_test(failpoints_reach_plugins),
         cmocka_unit_test(survives_failures),
     };
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);
