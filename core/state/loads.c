@@ -1,4 +1,5 @@
-/* Loads: one full load of the pipeline, over as many processes as it takes. */
+/* Loads: one full load of the pipeline, over as many processes as it takes. With changes it never
+ * ends: streams that come later join it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ static sluice_status load_read(struct state_query *query, struct sluice_state_lo
     memcpy(out->load_id, id, size);
     out->started_us = sqlite3_column_int64(query->stmt, 1);
     out->finished_us = sqlite3_column_int64(query->stmt, 2);
+    out->mode = (int32_t)sqlite3_column_int64(query->stmt, 3);
     return SLUICE_OK;
 }
 
@@ -32,8 +34,12 @@ sluice_status sluice_state_load_last(struct sluice_state *state, struct sluice_s
 {
     struct state_query query;
     sluice_state_read_begin(state);
+    /* Format 1 knew full loads alone. */
     sluice_status status = sluice_query_begin(
-        state, "SELECT load_id, started_us, finished_us FROM loads ORDER BY id DESC LIMIT 1",
+        state,
+        state->format < 2
+            ? "SELECT load_id, started_us, finished_us, 1 FROM loads ORDER BY id DESC LIMIT 1"
+            : "SELECT load_id, started_us, finished_us, mode FROM loads ORDER BY id DESC LIMIT 1",
         "read loads", &query, err);
     if (status == SLUICE_OK) {
         status = sluice_query_step(&query, err);
@@ -102,7 +108,7 @@ static sluice_status old_forget(struct sluice_state *state, struct sluice_error 
     return SLUICE_OK;
 }
 
-static sluice_status load_insert(struct sluice_state *state, int64_t now_us,
+static sluice_status load_insert(struct sluice_state *state, int64_t now_us, int32_t mode,
                                  struct sluice_state_load *out, struct sluice_error *err)
 {
     struct state_query query;
@@ -110,14 +116,17 @@ static sluice_status load_insert(struct sluice_state *state, int64_t now_us,
     int exists = 1;
     memset(&load, 0, sizeof load);
     load.started_us = now_us;
+    load.mode = mode;
     for (int attempt = 0; exists && attempt < 100; attempt++) {
         SLUICE_TRY(load_id_make(now_us, load.load_id, err));
         SLUICE_TRY(load_exists(state, load.load_id, &exists, err));
     }
-    SLUICE_TRY(sluice_query_begin(state, "INSERT INTO loads (load_id, started_us) VALUES (?1, ?2)",
-                                  "begin load", &query, err));
+    SLUICE_TRY(sluice_query_begin(
+        state, "INSERT INTO loads (load_id, started_us, mode) VALUES (?1, ?2, ?3)", "begin load",
+        &query, err));
     sluice_query_text(&query, 1, load.load_id);
     sluice_query_int(&query, 2, now_us);
+    sluice_query_int(&query, 3, mode);
     SLUICE_TRY(sluice_query_run(&query, err));
     SLUICE_TRY(old_forget(state, err));
     *out = load;
@@ -127,83 +136,40 @@ static sluice_status load_insert(struct sluice_state *state, int64_t now_us,
 sluice_status sluice_state_load_begin(struct sluice_state *state, int64_t now_us, int32_t mode,
                                       struct sluice_state_load *out, struct sluice_error *err)
 {
-    (void)mode;
     SLUICE_TRY(sluice_state_write_begin(state, "begin load", err));
-    sluice_status status = load_insert(state, now_us, out, err);
+    sluice_status status = load_insert(state, now_us, mode, out, err);
     return sluice_state_write_end(state, status, "begin load", err);
 }
 
-sluice_status sluice_state_load_finish(struct sluice_state *state, const char *load_id,
-                                       int64_t now_us, struct sluice_error *err)
+/* UPDATE of one load: ?1 is its id, ?2 the value. */
+static sluice_status load_update(struct sluice_state *state, const char *sql, const char *what,
+                                 const char *load_id, int64_t value, struct sluice_error *err)
 {
     struct state_query query;
-    SLUICE_TRY(sluice_state_write_begin(state, "finish load", err));
-    sluice_status status = sluice_query_begin(
-        state, "UPDATE loads SET finished_us = ?2 WHERE load_id = ?1", "finish load", &query, err);
+    SLUICE_TRY(sluice_state_write_begin(state, what, err));
+    sluice_status status = sluice_query_begin(state, sql, what, &query, err);
     if (status == SLUICE_OK) {
         sluice_query_text(&query, 1, load_id);
-        sluice_query_int(&query, 2, now_us);
+        sluice_query_int(&query, 2, value);
         status = sluice_query_run(&query, err);
     }
     if (status == SLUICE_OK && sqlite3_changes(state->db) == 0) {
         status = sluice_error_set(err, SLUICE_E_NOT_FOUND, 0, "pipeline %s has no load %s",
                                   state->pipeline, load_id);
     }
-    return sluice_state_write_end(state, status, "finish load", err);
+    return sluice_state_write_end(state, status, what, err);
 }
 
-/* ---- reset ---- */
-
-static sluice_status delete_of_load(struct sluice_state *state, const char *sql,
-                                    const char *load_id, const char *stream,
-                                    struct sluice_error *err)
+sluice_status sluice_state_load_set_mode(struct sluice_state *state, const char *load_id,
+                                         int32_t mode, struct sluice_error *err)
 {
-    struct state_query query;
-    SLUICE_TRY(sluice_query_begin(state, sql, "reset", &query, err));
-    sluice_query_text(&query, 1, load_id);
-    if (stream != NULL) {
-        sluice_query_text(&query, 2, stream);
-    }
-    return sluice_query_run(&query, err);
+    return load_update(state, "UPDATE loads SET mode = ?2 WHERE load_id = ?1", "set mode", load_id,
+                       mode, err);
 }
 
-static sluice_status stream_forget(struct sluice_state *state, const char *load_id,
-                                   const char *stream, struct sluice_error *err)
+sluice_status sluice_state_load_finish(struct sluice_state *state, const char *load_id,
+                                       int64_t now_us, struct sluice_error *err)
 {
-    SLUICE_TRY(delete_of_load(state, "DELETE FROM streams WHERE load_id = ?1 AND stream = ?2",
-                              load_id, stream, err));
-    if (sqlite3_changes(state->db) == 0) {
-        return sluice_error_set(err, SLUICE_E_NOT_FOUND, 0,
-                                "the unfinished load %s of pipeline %s has no stream %s", load_id,
-                                state->pipeline, stream);
-    }
-    return SLUICE_OK;
-}
-
-static sluice_status load_forget(struct sluice_state *state, const char *load_id,
-                                 struct sluice_error *err)
-{
-    SLUICE_TRY(delete_of_load(state, "DELETE FROM streams WHERE load_id = ?1", load_id, NULL, err));
-    SLUICE_TRY(delete_of_load(state, "DELETE FROM lanes WHERE load_id = ?1", load_id, NULL, err));
-    return delete_of_load(state, "DELETE FROM loads WHERE load_id = ?1", load_id, NULL, err);
-}
-
-sluice_status sluice_state_reset(struct sluice_state *state, const char *stream_or_null,
-                                 struct sluice_error *err)
-{
-    struct sluice_state_load load;
-    SLUICE_TRY(sluice_state_write_begin(state, "reset", err));
-    sluice_status status = sluice_state_load_last(state, &load, err);
-    if (status == SLUICE_OK && load.finished_us != 0) {
-        status =
-            sluice_error_set(err, SLUICE_E_NOT_FOUND, 0,
-                             "pipeline %s has no unfinished load: the next run begins a new one "
-                             "anyway",
-                             state->pipeline);
-    }
-    if (status == SLUICE_OK) {
-        status = stream_or_null != NULL ? stream_forget(state, load.load_id, stream_or_null, err)
-                                        : load_forget(state, load.load_id, err);
-    }
-    return sluice_state_write_end(state, status, "reset", err);
+    return load_update(state, "UPDATE loads SET finished_us = ?2 WHERE load_id = ?1", "finish load",
+                       load_id, now_us, err);
 }

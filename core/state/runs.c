@@ -1,7 +1,6 @@
-/* Runs (processes) and the identity of the sources. */
+/* Runs: processes that worked for the pipeline. */
 #include <string.h>
 
-#include "base/alloc.h"
 #include "state/state_internal.h"
 
 static sluice_status run_insert(struct sluice_state *state, const char *load_id, int64_t now_us,
@@ -88,55 +87,4 @@ sluice_status sluice_state_runs(struct sluice_state *state, size_t limit,
     sluice_query_end(&query);
     sluice_state_read_end(state);
     return status == SLUICE_END ? SLUICE_OK : status;
-}
-
-/* ---- source identity ---- */
-
-sluice_status sluice_state_identity_get(struct sluice_state *state, const char *source, char **out,
-                                        struct sluice_error *err)
-{
-    struct state_query query;
-    sluice_state_read_begin(state);
-    sluice_status status = sluice_query_begin(
-        state, "SELECT identity FROM identities WHERE source = ?1", "read identity", &query, err);
-    if (status == SLUICE_OK) {
-        sluice_query_text(&query, 1, source);
-        status = sluice_query_step(&query, err);
-    }
-    if (status == SLUICE_OK) {
-        char *copy = sluice_alloc_string(sluice_query_column(&query, 0));
-        status = sluice_query_check(&query, err);
-        if (status == SLUICE_OK && copy == NULL) {
-            status = sluice_error_set(err, SLUICE_E_NOMEM, 0, "state: out of memory");
-        }
-        if (status == SLUICE_OK) {
-            *out = copy;
-        }
-        else {
-            sluice_free(copy);
-        }
-    }
-    else if (status == SLUICE_END) {
-        status = sluice_error_set(err, SLUICE_E_NOT_FOUND, 0, "no identity of source %s is stored",
-                                  source);
-    }
-    sluice_query_end(&query);
-    sluice_state_read_end(state);
-    return status;
-}
-
-sluice_status sluice_state_identity_put(struct sluice_state *state, const char *source,
-                                        const char *identity, struct sluice_error *err)
-{
-    struct state_query query;
-    SLUICE_TRY(sluice_state_write_begin(state, "write identity", err));
-    sluice_status status = sluice_query_begin(
-        state, "INSERT OR REPLACE INTO identities (source, identity) VALUES (?1, ?2)",
-        "write identity", &query, err);
-    if (status == SLUICE_OK) {
-        sluice_query_text(&query, 1, source);
-        sluice_query_text(&query, 2, identity);
-        status = sluice_query_run(&query, err);
-    }
-    return sluice_state_write_end(state, status, "write identity", err);
 }

@@ -1,20 +1,34 @@
-/* The tables of the state file, format 1. Described in README.md; old files must stay readable. */
+/* The tables of the state file, format 2. Described in README.md; old files must stay readable. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "log/log.h"
 #include "state/state_internal.h"
+
+/* What format 2 has more than format 1. */
+#define TABLES_OF_2                                                                                \
+    "CREATE TABLE feeds ("                                                                         \
+    " source TEXT NOT NULL, shard TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL,"      \
+    " position BLOB NOT NULL, changes INTEGER NOT NULL, transactions INTEGER NOT NULL,"            \
+    " updated_us INTEGER NOT NULL, PRIMARY KEY (source, shard, sink)) STRICT, WITHOUT ROWID;"      \
+    "CREATE TABLE versions ("                                                                      \
+    " source TEXT NOT NULL, stream TEXT NOT NULL, id INTEGER NOT NULL, fingerprint TEXT NOT NULL," \
+    " PRIMARY KEY (source, stream, id)) STRICT, WITHOUT ROWID;"                                    \
+    "CREATE TABLE created (source TEXT PRIMARY KEY, created TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 
 static const char schema_sql[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
     "CREATE TABLE loads ("
     " id INTEGER PRIMARY KEY AUTOINCREMENT, load_id TEXT NOT NULL UNIQUE,"
-    " started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL DEFAULT 0) STRICT;"
+    " started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL DEFAULT 0,"
+    " mode INTEGER NOT NULL DEFAULT 1) STRICT;"
     "CREATE TABLE streams ("
     " load_id TEXT NOT NULL, source TEXT NOT NULL, stream TEXT NOT NULL, sink TEXT NOT NULL,"
     " run TEXT NOT NULL, message TEXT, status INTEGER NOT NULL, rows INTEGER NOT NULL,"
     " bytes INTEGER NOT NULL, started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL,"
-    " load_position TEXT, PRIMARY KEY (load_id, source, stream, sink)) STRICT, WITHOUT ROWID;"
+    " load_position TEXT, position BLOB NOT NULL DEFAULT x'',"
+    " PRIMARY KEY (load_id, source, stream, sink)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE stamps (stream TEXT PRIMARY KEY, base TEXT NOT NULL, n INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID;"
     "CREATE TABLE lanes ("
@@ -26,12 +40,18 @@ static const char schema_sql[] =
     " finished_us INTEGER NOT NULL DEFAULT 0, outcome TEXT, message TEXT,"
     " rows INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE TABLE identities (source TEXT PRIMARY KEY, identity TEXT NOT NULL)"
-    " STRICT, WITHOUT ROWID;"
+    " STRICT, WITHOUT ROWID;" TABLES_OF_2
     "PRAGMA application_id = 1397511491;" /* STATE_APPLICATION_ID */
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 2;";
+
+/* From format 1, which knew full loads alone: its loads are mode 1, SLUICE_MODE_FULL_LOAD_ONLY. */
+static const char upgrade_1_sql[] =
+    "ALTER TABLE loads ADD COLUMN mode INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE streams ADD COLUMN position BLOB NOT NULL DEFAULT x'';" TABLES_OF_2
+    "PRAGMA user_version = 2;";
 
 _Static_assert(STATE_APPLICATION_ID == 1397511491, "the literal in schema_sql");
-_Static_assert(STATE_VERSION == 1, "the literal in schema_sql");
+_Static_assert(STATE_VERSION == 2, "the literals in schema_sql and upgrade_1_sql");
 
 /* First column of the first row as number or, with text, as text. */
 static sluice_status pragma_read(struct sluice_state *state, const char *sql, int64_t *number,
@@ -128,6 +148,18 @@ static sluice_status schema_make(struct sluice_state *state, struct sluice_error
     return sluice_state_write_end(state, status, "create", err);
 }
 
+/* In one transaction: a process that dies in it leaves a file of format 1. */
+static sluice_status upgrade(struct sluice_state *state, struct sluice_error *err)
+{
+    SLUICE_TRY(sluice_state_write_begin(state, "upgrade", err));
+    sluice_status status = sluice_state_exec(state, upgrade_1_sql, "upgrade", err);
+    SLUICE_TRY(sluice_state_write_end(state, status, "upgrade", err));
+    sluice_log_line(SLUICE_LOG_INFO, "state", "upgraded %s from format 1 to %d", state->path,
+                    STATE_VERSION);
+    state->format = STATE_VERSION;
+    return SLUICE_OK;
+}
+
 sluice_status sluice_state_schema_open(struct sluice_state *state, struct sluice_error *err)
 {
     int64_t application = 0;
@@ -142,9 +174,12 @@ sluice_status sluice_state_schema_open(struct sluice_state *state, struct sluice
                                     "pipeline %s has no state yet (%s is empty)", state->pipeline,
                                     state->path);
         }
+        state->format = STATE_VERSION;
         return schema_make(state, err);
     }
     SLUICE_TRY(version_check(state, application, version, err));
     SLUICE_TRY(whole_check(state, err));
-    return pipeline_check(state, err);
+    SLUICE_TRY(pipeline_check(state, err));
+    state->format = version;
+    return version < STATE_VERSION && state->writable ? upgrade(state, err) : SLUICE_OK;
 }

@@ -11,13 +11,14 @@
 #include "state/state.h"
 
 #define STATE_APPLICATION_ID 0x534c5543 /* "SLUC" */
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define STATE_SUFFIX ".sluice.db"
-#define STATE_CACHE 40      /* prepared statements kept */
+#define STATE_CACHE 56      /* prepared statements kept */
 #define STATE_GROUP_MAX 64  /* writers of one commit */
 #define STATE_LOADS_KEPT 30 /* older ones are forgotten when a new one begins */
 #define STATE_RUNS_KEPT 1000
 #define STATE_TEXT_MAX 65536 /* longer texts in the file are damage */
+#define STATE_FINGERPRINT_MAX 1048576
 
 struct state_cached {
     const char *sql; /* a literal: compared by address */
@@ -37,6 +38,7 @@ struct sluice_state {
     sqlite3 *db;
     int lock_fd; /* -1 = READ */
     int writable;
+    int64_t format;  /* what the tables were when opened: less than STATE_VERSION only for READ */
     int lock_depth;  /* of the thread that holds the mutex */
     int batch_depth; /* of writes and batches begun by that thread */
     int batch_failed;
@@ -70,7 +72,8 @@ sluice_status sluice_state_lock(const char *path, const char *pipeline, int *fd,
 
 /* ---- schema.c ---- */
 
-/* Makes the tables of an empty file, or checks that an existing one is ours, whole and not newer. */
+/* Makes the tables of an empty file, or checks that an existing one is ours, whole and not newer. An
+ * older one is brought to today's format when the handle may write, and read as it is otherwise. */
 sluice_status sluice_state_schema_open(struct sluice_state *state, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 

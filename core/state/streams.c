@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "state/state_internal.h"
 
 sluice_status sluice_state_stream_put(struct sluice_state *state, const char *load_id,
@@ -11,12 +12,17 @@ sluice_status sluice_state_stream_put(struct sluice_state *state, const char *lo
                                       struct sluice_error *err)
 {
     struct state_query query;
+    if (stream->position_size > SLUICE_LIMIT_POSITION_BYTES) {
+        return sluice_error_set(
+            err, SLUICE_E_LIMIT, 0, "stream %s: a position of %llu bytes; at most %u are allowed",
+            stream->stream, (unsigned long long)stream->position_size, SLUICE_LIMIT_POSITION_BYTES);
+    }
     SLUICE_TRY(sluice_state_write_begin(state, "write stream", err));
     sluice_status status = sluice_query_begin(
         state,
         "INSERT OR REPLACE INTO streams (load_id, source, stream, sink, run, message, status, rows,"
-        " bytes, started_us, finished_us, load_position)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        " bytes, started_us, finished_us, load_position, position)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         "write stream", &query, err);
     if (status == SLUICE_OK) {
         sluice_query_text(&query, 1, load_id);
@@ -31,6 +37,7 @@ sluice_status sluice_state_stream_put(struct sluice_state *state, const char *lo
         sluice_query_int(&query, 10, stream->started_us);
         sluice_query_int(&query, 11, stream->finished_us);
         sluice_query_text(&query, 12, stream->load_position);
+        sluice_query_blob(&query, 13, stream->position, stream->position_size);
         status = sluice_query_run(&query, err);
     }
     return sluice_state_write_end(state, status, "write stream", err);
@@ -50,6 +57,7 @@ static void stream_read(struct state_query *query, struct sluice_state_stream *o
     out->started_us = sqlite3_column_int64(query->stmt, 8);
     out->finished_us = sqlite3_column_int64(query->stmt, 9);
     out->load_position = sluice_query_column_or_null(query, 10);
+    out->position = sluice_query_column_blob(query, 11, &out->position_size);
 }
 
 sluice_status sluice_state_streams(struct sluice_state *state, const char *load_id,
@@ -60,8 +68,13 @@ sluice_status sluice_state_streams(struct sluice_state *state, const char *load_
     sluice_state_read_begin(state);
     sluice_status status = sluice_query_begin(
         state,
-        "SELECT source, stream, sink, run, message, status, rows, bytes, started_us, finished_us,"
-        " load_position FROM streams WHERE load_id = ?1 ORDER BY source, stream, sink",
+        state->format < 2
+            ? "SELECT source, stream, sink, run, message, status, rows, bytes, started_us,"
+              " finished_us, load_position, NULL FROM streams WHERE load_id = ?1"
+              " ORDER BY source, stream, sink"
+            : "SELECT source, stream, sink, run, message, status, rows, bytes, started_us,"
+              " finished_us, load_position, position FROM streams WHERE load_id = ?1"
+              " ORDER BY source, stream, sink",
         "read streams", &query, err);
     if (status == SLUICE_OK) {
         sluice_query_text(&query, 1, load_id);

@@ -1,0 +1,27 @@
+-- A state file of format 2, as text. Never changed: it must stay readable.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE loads ( id INTEGER PRIMARY KEY AUTOINCREMENT, load_id TEXT NOT NULL UNIQUE, started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL DEFAULT 0, mode INTEGER NOT NULL DEFAULT 1) STRICT;
+CREATE TABLE streams ( load_id TEXT NOT NULL, source TEXT NOT NULL, stream TEXT NOT NULL, sink TEXT NOT NULL, run TEXT NOT NULL, message TEXT, status INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL, load_position TEXT, position BLOB NOT NULL DEFAULT x'', PRIMARY KEY (load_id, source, stream, sink)) STRICT, WITHOUT ROWID;
+CREATE TABLE stamps (stream TEXT PRIMARY KEY, base TEXT NOT NULL, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE lanes ( load_id TEXT NOT NULL, sink TEXT NOT NULL, shard TEXT NOT NULL, epoch INTEGER NOT NULL, position BLOB NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, updated_us INTEGER NOT NULL, PRIMARY KEY (load_id, sink, shard)) STRICT, WITHOUT ROWID;
+CREATE TABLE runs ( id INTEGER PRIMARY KEY AUTOINCREMENT, load_id TEXT NOT NULL, started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL DEFAULT 0, outcome TEXT, message TEXT, rows INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE identities (source TEXT PRIMARY KEY, identity TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE feeds ( source TEXT NOT NULL, shard TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL, position BLOB NOT NULL, changes INTEGER NOT NULL, transactions INTEGER NOT NULL, updated_us INTEGER NOT NULL, PRIMARY KEY (source, shard, sink)) STRICT, WITHOUT ROWID;
+CREATE TABLE versions ( source TEXT NOT NULL, stream TEXT NOT NULL, id INTEGER NOT NULL, fingerprint TEXT NOT NULL, PRIMARY KEY (source, stream, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE created (source TEXT PRIMARY KEY, created TEXT NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA application_id = 1397511491;
+PRAGMA user_version = 2;
+INSERT INTO meta VALUES ('pipeline', 'p');
+INSERT INTO loads (load_id, started_us, finished_us) VALUES ('20261122T005234Z-000001', 1795308754123456, 1795308799000000);
+INSERT INTO loads (load_id, started_us, mode) VALUES ('20261123T005234Z-4f2a9c', 1795395154123456, 3);
+INSERT INTO streams VALUES ('20261123T005234Z-4f2a9c', 'hr', 'public.a', 'lake', '20261123T005234Z-2', NULL, 2, 10, 812, 1795395154123456, 1795395155000000, '00000000016b3748', x'00000000016b3748');
+INSERT INTO streams VALUES ('20261123T005234Z-4f2a9c', 'hr', 'public.b', 'lake', '20261123T005234Z', 'permission denied', 3, 0, 0, 1795395154123456, 1795395155000000, NULL, x'');
+INSERT INTO stamps VALUES ('public.a', '20261123T005234Z', 2);
+INSERT INTO lanes VALUES ('20261123T005234Z-4f2a9c', 'lake', 'hr:public.a:0', 3, x'0001ff', 10, 812, 1795395155000000);
+INSERT INTO runs (load_id, started_us) VALUES ('20261123T005234Z-4f2a9c', 1795395154123456);
+INSERT INTO identities VALUES ('hr', '7301234567890123456/1');
+INSERT INTO feeds VALUES ('hr', 'hr/changes', 'lake', 7, x'00000000016b4000', 120, 30, 1795395156000000);
+INSERT INTO feeds VALUES ('hr', 'hr/changes', 'old', 2, x'', 9, 3, 1795395156000000);
+INSERT INTO versions VALUES ('hr', 'public.a', 1, 'id integer not null');
+INSERT INTO versions VALUES ('hr', 'public.a', 2, 'id integer not null, name text');
+INSERT INTO created VALUES ('hr', 'slot=sluice_p publication=sluice_p');
