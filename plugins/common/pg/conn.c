@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "pg/conn_internal.h"
 #include "pg/error.h"
 #include "pg/resolve.h"
 #include "pg/text.h"
@@ -175,14 +176,13 @@ void sluice_pg_registry_cancel(struct sluice_pg_registry *registry)
 
 /* ---------------------------------------------------------------- waiting -------------------- */
 
-static int64_t now_us(const struct sluice_pg_conn *conn)
+int64_t sluice_pg_conn_now(const struct sluice_pg_conn *conn)
 {
     return conn->host->now_us(conn->host->ctx, SLUICE_CLOCK_MONOTONIC);
 }
 
-/* Polls the socket and the cancel descriptor. OK = ready; AGAIN = time is up. */
-static sluice_status wait_socket(struct sluice_pg_conn *conn, const char *what, short events,
-                                 int64_t timeout_us, struct sluice_error *err)
+sluice_status sluice_pg_conn_wait(struct sluice_pg_conn *conn, const char *what, short events,
+                                  int64_t timeout_us, struct sluice_error *err)
 {
     const struct sluice_host *host = conn->host;
     struct pollfd fds[2] = {{PQsocket(conn->pg), events, 0},
@@ -229,7 +229,7 @@ sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int6
     if (conn->coalescing && slice > COALESCE_LOOK_US) {
         slice = COALESCE_LOOK_US;
     }
-    sluice_status st = wait_socket(conn, what, POLLIN, slice, err);
+    sluice_status st = sluice_pg_conn_wait(conn, what, POLLIN, slice, err);
     if (st < 0) {
         return st;
     }
@@ -245,7 +245,7 @@ sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int6
 
 static sluice_status flush(struct sluice_pg_conn *conn, const char *what, struct sluice_error *err)
 {
-    int64_t deadline = now_us(conn) + SLUICE_PG_QUERY_LIMIT_US;
+    int64_t deadline = sluice_pg_conn_now(conn) + SLUICE_PG_QUERY_LIMIT_US;
     for (;;) {
         int rc = PQflush(conn->pg);
         if (rc == 0) {
@@ -254,12 +254,12 @@ static sluice_status flush(struct sluice_pg_conn *conn, const char *what, struct
         if (rc < 0) {
             return sluice_pg_error_broken(err, what, PQerrorMessage(conn->pg));
         }
-        int64_t left = deadline - now_us(conn);
+        int64_t left = deadline - sluice_pg_conn_now(conn);
         if (left <= 0) {
             return sluice_error_set(err, SLUICE_E_TIMEOUT, SLUICE_ERROR_RETRYABLE,
                                     "%s: the server does not take the statement", what);
         }
-        SLUICE_TRY(wait_socket(conn, what, POLLIN | POLLOUT, left, err));
+        SLUICE_TRY(sluice_pg_conn_wait(conn, what, POLLIN | POLLOUT, left, err));
         if (PQconsumeInput(conn->pg) == 0) {
             return sluice_pg_error_broken(err, what, PQerrorMessage(conn->pg));
         }
@@ -286,12 +286,12 @@ sluice_status sluice_pg_query(struct sluice_pg_conn *conn, const char *what, con
                               struct sluice_error *err)
 {
     SLUICE_TRY(sluice_pg_send(conn, what, sql, param_count, params, err));
-    int64_t deadline = now_us(conn) + SLUICE_PG_QUERY_LIMIT_US;
+    int64_t deadline = sluice_pg_conn_now(conn) + SLUICE_PG_QUERY_LIMIT_US;
     PGresult *last = NULL;
     sluice_status st = SLUICE_OK;
     while (st >= 0) {
         if (PQisBusy(conn->pg)) {
-            int64_t left = deadline - now_us(conn);
+            int64_t left = deadline - sluice_pg_conn_now(conn);
             if (left <= 0) {
                 st = sluice_error_set(err, SLUICE_E_TIMEOUT, SLUICE_ERROR_RETRYABLE,
                                       "%s: no answer within %lld s", what,
@@ -354,7 +354,7 @@ static void ignore_notice(void *arg, const PGresult *result)
 static sluice_status connect_loop(struct sluice_pg_conn *conn, const char *what, int64_t timeout_us,
                                   struct sluice_error *err)
 {
-    int64_t deadline = now_us(conn) + timeout_us;
+    int64_t deadline = sluice_pg_conn_now(conn) + timeout_us;
     PostgresPollingStatusType poll_status = PGRES_POLLING_WRITING;
     while (poll_status != PGRES_POLLING_OK) {
         if (poll_status == PGRES_POLLING_FAILED || PQstatus(conn->pg) == CONNECTION_BAD) {
@@ -366,13 +366,13 @@ static sluice_status connect_loop(struct sluice_pg_conn *conn, const char *what,
             }
             return sluice_pg_error_connect(err, what, PQerrorMessage(conn->pg));
         }
-        int64_t left = deadline - now_us(conn);
-        sluice_status st = wait_socket(
+        int64_t left = deadline - sluice_pg_conn_now(conn);
+        sluice_status st = sluice_pg_conn_wait(
             conn, what, poll_status == PGRES_POLLING_READING ? POLLIN : POLLOUT, left, err);
         if (st < 0) {
             return st;
         }
-        if (st == SLUICE_AGAIN && now_us(conn) >= deadline) {
+        if (st == SLUICE_AGAIN && sluice_pg_conn_now(conn) >= deadline) {
             return sluice_error_set(err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE,
                                     "%s: no answer within %lld ms (hint: check options host, port "
                                     "and connect_timeout, and firewalls)",
@@ -474,22 +474,85 @@ static sluice_status session_start(struct sluice_pg_conn *conn, const char *what
     return SLUICE_OK;
 }
 
+/* A walsender waits for other transactions and sends nothing meanwhile: the limits of ordinary
+ * statements are not meant for it. */
+static sluice_status params_replication(struct sluice_pg_params *params, int replication,
+                                        struct sluice_error *err)
+{
+    struct sluice_pg_text text = {0};
+    if (!replication) {
+        return sluice_pg_params_get(params, "replication") == NULL
+                   ? SLUICE_OK
+                   : sluice_pg_params_put(params, "replication", "", err);
+    }
+    sluice_pg_text_format(&text, "%s -c lock_timeout=0 -c statement_timeout=0",
+                          sluice_pg_params_get(params, "options"));
+    sluice_status st = sluice_pg_text_check(&text, err);
+    if (st >= 0) {
+        st = sluice_pg_params_put(params, "options", text.data, err);
+    }
+    if (st >= 0) {
+        st = sluice_pg_params_put(params, "replication", "database", err);
+    }
+    sluice_pg_text_free(&text);
+    return st;
+}
+
+/* What a refused login means when it was a walsender's. */
+static sluice_status replication_refused(struct sluice_error *err, sluice_status st)
+{
+    if (err == NULL) {
+        return st;
+    }
+    const char *hint = NULL;
+    if (strcmp(err->sqlstate, "42501") == 0) {
+        hint = "ALTER ROLE … REPLICATION, and GRANT CONNECT ON DATABASE";
+    }
+    else if (strcmp(err->sqlstate, "53300") == 0) {
+        hint = "raise max_wal_senders";
+    }
+    if (hint != NULL) {
+        char *old = strstr(err->message, " (hint: ");
+        if (old != NULL) {
+            *old = '\0';
+        }
+        size_t used = strlen(err->message);
+        (void)snprintf(err->message + used, sizeof err->message - used, " (hint: %s)", hint);
+    }
+    return st;
+}
+
 sluice_status sluice_pg_connect(const struct sluice_pg_settings *settings,
                                 const struct sluice_host *host, struct sluice_pg_registry *registry,
                                 uint32_t receive_bytes, struct sluice_pg_conn **out,
                                 struct sluice_error *err)
 {
+    return sluice_pg_conn_open(settings, host, registry, receive_bytes, 0, out, err);
+}
+
+sluice_status sluice_pg_conn_open(const struct sluice_pg_settings *settings,
+                                  const struct sluice_host *host,
+                                  struct sluice_pg_registry *registry, uint32_t receive_bytes,
+                                  int replication, struct sluice_pg_conn **out,
+                                  struct sluice_error *err)
+{
     struct sluice_pg_params params;
     char what[320];
     SLUICE_TRY(sluice_pg_params_make(settings, &params, err));
-    (void)snprintf(what, sizeof what, "connect to %s", params.where);
-    sluice_status st = SLUICE_OK;
-    struct sluice_pg_conn *conn = calloc(1, sizeof *conn);
+    (void)snprintf(what, sizeof what, "connect to %s%s", params.where,
+                   replication ? " for replication" : "");
+    struct sluice_pg_conn *conn = NULL;
+    sluice_status st = params_replication(&params, replication, err);
+    if (st < 0) {
+        goto out;
+    }
+    conn = calloc(1, sizeof *conn);
     if (conn == NULL) {
         st = sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a connection");
         goto out;
     }
     conn->host = host;
+    conn->replication = replication;
     if (sluice_pg_params_get(&params, "hostaddr") == NULL) {
         st = sluice_pg_resolve(host, sluice_pg_params_get(&params, "host"),
                                settings->connect_timeout_us, what, err);
@@ -507,6 +570,7 @@ sluice_status sluice_pg_connect(const struct sluice_pg_settings *settings,
     (void)PQsetNoticeReceiver(conn->pg, ignore_notice, NULL);
     st = connect_loop(conn, what, settings->connect_timeout_us, err);
     if (st < 0) {
+        st = replication ? replication_refused(err, st) : st;
         goto out;
     }
     (void)PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
@@ -554,6 +618,7 @@ void sluice_pg_close(struct sluice_pg_conn *conn)
         conn->cancel = NULL;
         (void)pthread_mutex_unlock(&r->lock);
     }
+    PQfreemem(conn->message);
     PQfinish(conn->pg);
     free(conn);
 }

@@ -31,6 +31,9 @@ struct sluice_pg_conn {
     uint64_t generation; /* the owner's: which snapshot the transaction sees; 0 = none */
     uint64_t uses;       /* the owner's: shards read in this transaction */
     int in_transaction;  /* the owner's */
+    int replication;     /* a walsender's session: see repl.h */
+    int stream_over;     /* the server ended the stream; its reason may still be to come */
+    char *message;       /* the last message of a stream, of libpq; lent to repl.h's caller */
 };
 
 /* One per instance. NULL = out of memory. */

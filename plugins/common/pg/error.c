@@ -48,6 +48,10 @@ static const struct class_row class_rows[] = {
      {SLUICE_E_TIMEOUT, SLUICE_ERROR_RETRYABLE,
       "another session holds a lock on the table; see option lock_timeout"}},
     {"55000", {SLUICE_E_STATE, 0, NULL}},
+    {"55006",
+     {SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE,
+      "another session uses the object; a session of ours that broke ends by itself within "
+      "wal_sender_timeout"}},
     {"22021", {SLUICE_E_DATA, 0, "a text value is not valid in the database's encoding"}},
     {"22P05",
      {SLUICE_E_DATA, 0, "a text value has no counterpart in UTF-8; exclude or repair the column"}},

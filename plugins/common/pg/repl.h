@@ -10,7 +10,8 @@
 
 #include "pg/conn.h"
 
-/* As sluice_pg_connect, with replication=database and a walsender's forced session settings checked. */
+/* As sluice_pg_connect, with replication=database and a walsender's forced session settings checked.
+ * lock_timeout and statement_timeout are 0: CREATE_REPLICATION_SLOT may have to wait. */
 sluice_status sluice_pg_repl_connect(const struct sluice_pg_settings *settings,
                                      const struct sluice_host *host,
                                      struct sluice_pg_registry *registry, uint32_t receive_bytes,
@@ -41,7 +42,8 @@ sluice_status sluice_pg_repl_next(struct sluice_pg_conn *conn, const char *what,
     SLUICE_MUST_CHECK;
 
 /* Sends a standby status update: `flush` is what may be forgotten (0 = no change). Waits at most a
- * short while for a socket that is full, and leaves the rest to the next call. */
+ * short while for a socket that is full, and leaves the rest to the next call. AGAIN = earlier ones
+ * are still waiting, and this one was not taken: call again later. */
 sluice_status sluice_pg_repl_feedback(struct sluice_pg_conn *conn, const char *what,
                                       uint64_t received, uint64_t flush, int32_t want_reply,
                                       struct sluice_error *err) SLUICE_MUST_CHECK;

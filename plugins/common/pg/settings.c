@@ -87,9 +87,8 @@ static const char forced_options[] =
     " -c tcp_user_timeout=0 -c client_min_messages=error -c jit=off -c enable_tidscan=on -c "
     "synchronize_seqscans=off";
 
-/* Sets or replaces a parameter; copies. */
-static sluice_status params_put(struct sluice_pg_params *p, const char *key, const char *value,
-                                struct sluice_error *err)
+sluice_status sluice_pg_params_put(struct sluice_pg_params *p, const char *key, const char *value,
+                                   struct sluice_error *err)
 {
     char *k = strdup(key);
     char *v = strdup(value);
@@ -126,7 +125,7 @@ static sluice_status params_put_number(struct sluice_pg_params *p, const char *k
 {
     char text[24];
     (void)snprintf(text, sizeof text, "%lld", (long long)value);
-    return params_put(p, key, text, err);
+    return sluice_pg_params_put(p, key, text, err);
 }
 
 const char *sluice_pg_params_get(const struct sluice_pg_params *p, const char *key)
@@ -193,7 +192,7 @@ static sluice_status add_uri(struct sluice_pg_params *p, const char *uri, struct
     sluice_status st = SLUICE_OK;
     for (PQconninfoOption *o = options; o->keyword != NULL && st >= 0; o++) {
         if (o->val != NULL) {
-            st = params_put(p, o->keyword, o->val, err);
+            st = sluice_pg_params_put(p, o->keyword, o->val, err);
             explicit_bzero(o->val, strlen(o->val));
         }
     }
@@ -217,14 +216,14 @@ static sluice_status add_options(struct sluice_pg_params *p, const struct sluice
     };
     for (size_t i = 0; i < sizeof given / sizeof given[0]; i++) {
         if (given[i].value != NULL && given[i].value[0] != '\0') {
-            SLUICE_TRY(params_put(p, given[i].key, given[i].value, err));
+            SLUICE_TRY(sluice_pg_params_put(p, given[i].key, given[i].value, err));
         }
     }
     if (s->port > 0) {
         SLUICE_TRY(params_put_number(p, "port", s->port, err));
     }
-    SLUICE_TRY(params_put(p, "client_encoding", "UTF8", err));
-    SLUICE_TRY(params_put(p, "keepalives", "1", err));
+    SLUICE_TRY(sluice_pg_params_put(p, "client_encoding", "UTF8", err));
+    SLUICE_TRY(sluice_pg_params_put(p, "keepalives", "1", err));
     SLUICE_TRY(params_put_number(p, "keepalives_idle", s->keepalives_idle_us / 1000000, err));
     SLUICE_TRY(
         params_put_number(p, "keepalives_interval", s->keepalives_interval_us / 1000000, err));
@@ -247,7 +246,7 @@ static sluice_status add_forced(struct sluice_pg_params *p, const struct sluice_
                           (long long)(s->statement_timeout_us / 1000));
     sluice_status st = sluice_pg_text_check(&text, err);
     if (st >= 0) {
-        st = params_put(p, "options", text.data, err);
+        st = sluice_pg_params_put(p, "options", text.data, err);
     }
     sluice_pg_text_free(&text);
     return st;
@@ -321,7 +320,7 @@ static sluice_status decide_tls(struct sluice_pg_params *p, const struct sluice_
     if (mode == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for connection parameters");
     }
-    st = params_put(p, "sslmode", mode, err);
+    st = sluice_pg_params_put(p, "sslmode", mode, err);
     int verify = strncmp(mode, "verify-", 7) == 0;
     free(mode);
     if (st < 0) {
@@ -329,7 +328,7 @@ static sluice_status decide_tls(struct sluice_pg_params *p, const struct sluice_
     }
     const char *roots = s->sslrootcert;
     if (roots != NULL && strcmp(roots, "system") != 0) {
-        return params_put(p, "sslrootcert", roots, err);
+        return sluice_pg_params_put(p, "sslrootcert", roots, err);
     }
     if (!verify || sluice_pg_params_get(p, "sslrootcert") != NULL) {
         return SLUICE_OK;
@@ -340,7 +339,7 @@ static sluice_status decide_tls(struct sluice_pg_params *p, const struct sluice_
                                 "option sslrootcert: no certificate authorities of the operating "
                                 "system found (hint: name a file)");
     }
-    return params_put(p, "sslrootcert", roots, err);
+    return sluice_pg_params_put(p, "sslrootcert", roots, err);
 }
 
 sluice_status sluice_pg_params_make(const struct sluice_pg_settings *settings,

@@ -99,6 +99,9 @@ struct sluice_pg_params {
 sluice_status sluice_pg_params_make(const struct sluice_pg_settings *settings,
                                     struct sluice_pg_params *out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
+/* Sets or replaces a parameter; copies. */
+sluice_status sluice_pg_params_put(struct sluice_pg_params *params, const char *key,
+                                   const char *value, struct sluice_error *err) SLUICE_MUST_CHECK;
 /* Borrowed; NULL = not given. */
 const char *sluice_pg_params_get(const struct sluice_pg_params *params, const char *key);
 void sluice_pg_params_free(struct sluice_pg_params *params);
