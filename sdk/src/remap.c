@@ -145,6 +145,9 @@ static sluice_status make_desc(struct sluice_remap *remap, const struct ArrowSch
             }
         }
     }
+    if (out.key_count < in->key_count) {
+        out.key_count = 0; /* a part of a key tells no rows apart */
+    }
     if (out.before == SLUICE_BEFORE_KEY && out.key_count == 0) {
         out.before = SLUICE_BEFORE_NONE;
     }

@@ -215,6 +215,36 @@ static void warn_missing_column(struct sluice_transform *xf, const struct sluice
     }
 }
 
+static int32_t pattern_finds(const struct sluice_column_pattern *p,
+                             const struct sluice_stream_desc *desc)
+{
+    for (int64_t i = 0; i < desc->schema->n_children; i++) {
+        if (sluice_column_pattern_table(p, desc->name) &&
+            sluice_column_pattern_column(p, desc->schema->children[i]->name)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A column that was masked until now may be gone, or be there under a name that no pattern knows. */
+static void warn_lost_column(struct sluice_transform *xf, const struct sluice_stream_desc *in)
+{
+    const struct mask_stream *before = xf->streams;
+    while (before != NULL && before->stream_id != in->stream_id) {
+        before = before->next;
+    }
+    for (uint32_t k = 0; before != NULL && k < xf->options.columns.count; k++) {
+        const struct sluice_column_pattern *p = &xf->patterns[k];
+        if (pattern_finds(p, sluice_remap_desc(before->remap)) && !pattern_finds(p, in)) {
+            sluice_log(xf->host, SLUICE_LOG_WARN,
+                       "mask pattern matches no column since the table changed; a renamed column "
+                       "passes unmasked pattern=\"%s\" stream=%s",
+                       p->text, in->name);
+        }
+    }
+}
+
 static sluice_status make_remap(struct sluice_transform *xf, const struct sluice_stream_desc *in,
                                 struct sluice_remap **out, struct sluice_error *err)
 {
@@ -257,6 +287,7 @@ static sluice_status mask_bind(struct sluice_transform *xf, const struct sluice_
         return st;
     }
     warn_missing_column(xf, in);
+    warn_lost_column(xf, in);
     s->stream_id = in->stream_id;
     s->schema_id = in->schema_id;
     s->next = xf->streams;

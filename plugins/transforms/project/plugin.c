@@ -38,7 +38,8 @@ static const struct sluice_option o_metadata =
         "{source_table: stream}");
 static const struct sluice_option o_drop_keys =
     SLUICE_OPT(SLUICE_OPTION_BOOL, "drop_keys", "false", SLUICE_OPTION_ADVANCED,
-               "Allows key columns to be left out where changes flow.");
+               "Allows key columns to be left out where changes flow. The stream then has no "
+               "key: an update or a delete no longer tells which row it was.");
 
 static const struct sluice_option *const options[] = {&o_tables,   &o_include,   &o_exclude,
                                                       &o_rename,   &o_order,     &o_constants,

@@ -32,7 +32,7 @@ typedef sluice_status (*sluice_remap_fill)(void *ctx, int64_t column,
                                            struct sluice_column *to, struct sluice_error *err);
 
 /* Prepares for batches of `in`; `schema` is that of the n new columns (copied). Keys follow their
- * columns; keys that are left out are no keys any more. */
+ * columns; if one of them is left out, the stream has no key any more. */
 sluice_status sluice_remap_create(const struct sluice_stream_desc *in,
                                   const struct sluice_remap_column *columns, int64_t n,
                                   const struct ArrowSchema *schema, struct sluice_remap **out,

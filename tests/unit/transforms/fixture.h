@@ -41,5 +41,6 @@ int64_t fixture_column(const struct fixture *f, const char *name);
 
 int run_mask_tests(void);
 int run_project_tests(void);
+int run_changes_tests(void);
 
 #endif /* TRANSFORMS_FIXTURE_H */

@@ -111,6 +111,6 @@ int64_t fixture_column(const struct fixture *f, const char *name)
 
 int main(void)
 {
-    int failed = run_mask_tests() + run_project_tests();
+    int failed = run_mask_tests() + run_project_tests() + run_changes_tests();
     return failed == 0 ? 0 : 1;
 }
