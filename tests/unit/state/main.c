@@ -155,6 +155,11 @@ void fill(struct sluice_state *state, struct sluice_state_load *load)
     assert_int_equal(sluice_state_load_begin(state, NOW, 1, load, NULL), SLUICE_OK);
     assert_int_equal(sluice_state_run_begin(state, load->load_id, NOW, &run, NULL), SLUICE_OK);
     assert_int_equal(sluice_state_identity_put(state, "hr", "7301", NULL), SLUICE_OK);
+    uint64_t version = 0;
+    assert_int_equal(sluice_state_created_put(state, "hr", "slot=s", NULL), SLUICE_OK);
+    assert_int_equal(put_feed(state, "lake", 4, "position", NULL), SLUICE_OK);
+    assert_int_equal(sluice_state_schema_id(state, "hr", "public.a", "id integer", &version, NULL),
+                     SLUICE_OK);
     for (int i = 0; i < 40; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "public.table_with_a_long_name_%d", i);
@@ -162,6 +167,32 @@ void fill(struct sluice_state *state, struct sluice_state_load *load)
         put_lane(state, load->load_id, name, (uint64_t)i);
         assert_int_equal(sluice_state_run_stamp(state, name, NOW, stamp, NULL), SLUICE_OK);
     }
+}
+
+char *db_path(const struct place *place)
+{
+    static char path[200];
+    (void)snprintf(path, sizeof path, "%s/p.sluice.db", place->folder);
+    return path;
+}
+
+void sql(const struct place *place, const char *text)
+{
+    sqlite3 *db = NULL;
+    char *message = NULL;
+    assert_int_equal(sqlite3_open(db_path(place), &db), SQLITE_OK);
+    if (sqlite3_exec(db, text, NULL, NULL, &message) != SQLITE_OK) {
+        fail_msg("%s", message);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+sluice_status put_feed(struct sluice_state *state, const char *sink, uint64_t epoch,
+                       const char *position, struct sluice_error *err)
+{
+    struct sluice_state_feed feed = {"hr", sink, "hr/changes", epoch, position, strlen(position),
+                                     120,  30,   NOW};
+    return sluice_state_feed_put(state, &feed, err);
 }
 
 /* ---- SQLite's memory ---- */
@@ -204,7 +235,8 @@ int main(void)
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
     (void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* every allocation can fail */
     sluice_log_setup(0, SLUICE_LOG_FORMAT_TEXT, 0);
-    int failed = run_store_tests() + run_sharing_tests() + run_place_tests() + run_damage_tests();
+    int failed = run_store_tests() + run_sharing_tests() + run_place_tests() + run_damage_tests() +
+                 run_feed_tests() + run_format_tests();
     (void)sqlite3_shutdown();
     return failed;
 }

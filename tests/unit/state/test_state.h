@@ -31,6 +31,11 @@ void put_stream(struct sluice_state *state, const char *load, const char *name, 
 void put_lane(struct sluice_state *state, const char *load, const char *shard, uint64_t epoch);
 size_t count_streams(struct sluice_state *state, const char *load);
 size_t count_lanes(struct sluice_state *state, const char *load);
+sluice_status put_feed(struct sluice_state *state, const char *sink, uint64_t epoch,
+                       const char *position, struct sluice_error *err);
+/* Path of the file of pipeline "p", and SQL run in it from outside. */
+char *db_path(const struct place *place);
+void sql(const struct place *place, const char *text);
 /* One of everything. */
 void fill(struct sluice_state *state, struct sluice_state_load *load);
 
@@ -38,5 +43,7 @@ int run_store_tests(void);
 int run_sharing_tests(void);
 int run_place_tests(void);
 int run_damage_tests(void);
+int run_feed_tests(void);
+int run_format_tests(void);
 
 #endif /* TESTS_UNIT_STATE_TEST_STATE_H */

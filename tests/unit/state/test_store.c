@@ -258,6 +258,9 @@ static void reset_forgets_the_unfinished(void **state)
     assert_int_equal(sluice_state_load_last(s, &last, &err), SLUICE_E_NOT_FOUND);
     fill(s, &load);
     assert_int_equal(sluice_state_load_finish(s, load.load_id, NOW, &err), SLUICE_OK);
+    assert_int_equal(sluice_state_reset(s, "public.table_with_a_long_name_3", &err),
+                     SLUICE_E_NOT_FOUND);
+    assert_int_equal(sluice_state_reset(s, NULL, &err), SLUICE_OK); /* the feed */
     assert_int_equal(sluice_state_reset(s, NULL, &err), SLUICE_E_NOT_FOUND);
     assert_int_equal(count_streams(s, load.load_id), 40);
     sluice_state_close(s);
@@ -419,6 +422,12 @@ static void many_tables(void **state)
     sluice_state_close(s);
 }
 
+static sluice_status see_feed(void *ctx, const struct sluice_state_feed *feed)
+{
+    (*(size_t *)ctx) += strcmp(feed->shard, "hr/changes") == 0;
+    return SLUICE_OK;
+}
+
 /* One pass over all calls; the first failure ends it. */
 static sluice_status use_all(const struct place *place, struct sluice_error *err)
 {
@@ -429,8 +438,10 @@ static sluice_status use_all(const struct place *place, struct sluice_error *err
     struct seen seen = {"", 0, 0, NULL};
     char stamp[40];
     char *identity = NULL;
+    char *created = NULL;
+    uint64_t version = 0;
     int64_t run = 0;
-    size_t count = 0;
+    size_t feeds = 0;
     sluice_status status = sluice_state_open(place->uri, NULL, "p", SLUICE_STATE_RUN, &s, err);
     if (status < 0) {
         return status;
@@ -449,8 +460,17 @@ static sluice_status use_all(const struct place *place, struct sluice_error *err
     status = status < 0 ? status : sluice_state_run_finish(s, run, NOW, "ok", NULL, 5, err);
     status = status < 0 ? status : sluice_state_runs(s, 2, see_run, &seen, err);
     status = status < 0 ? status : sluice_state_lanes_drop(s, load.load_id, "a", err);
+    status = status < 0 ? status : put_feed(s, "lake", 1, "x", err);
+    status = status < 0 ? status : sluice_state_feeds(s, see_feed, &feeds, err);
+    assert_true(status < 0 || feeds == 1);
+    status = status < 0 ? status : sluice_state_load_set_mode(s, load.load_id, 3, err);
+    status =
+        status < 0 ? status : sluice_state_schema_id(s, "hr", "public.a", "cols", &version, err);
+    assert_true(status < 0 || version == 1);
+    status = status < 0 ? status : sluice_state_created_put(s, "hr", "slot=s", err);
+    status = status < 0 ? status : sluice_state_created_get(s, "hr", &created, err);
     status = status < 0 ? status : sluice_state_reset(s, NULL, err);
-    (void)count;
+    sluice_free(created);
     sluice_free(identity);
     sluice_state_close(s);
     return status;
