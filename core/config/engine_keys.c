@@ -50,9 +50,28 @@ static const struct sluice_option parallelism =
     RANGE(SLUICE_OPTION_INT, "parallelism", NULL, 0, 1, 64,
           "Shards that are read at once. Default: the number of processors.");
 
+/* In the order of SLUICE_SCHEMA_* and SLUICE_TRUNCATE_*, which begin at 1. */
+static const char *const schemas[] = {"evolve", "freeze", "stop", NULL};
+static const char *const truncates[] = {"apply", "ignore", "fail", NULL};
+
+static const struct sluice_option schema = {
+    (uint32_t)sizeof(struct sluice_option),
+    SLUICE_OPTION_ENUM,
+    0,
+    0,
+    "schema",
+    "evolve",
+    0,
+    0,
+    schemas,
+    "What happens when the columns of a table change while its changes are followed: evolve goes on"
+    " with the new columns; freeze leaves new columns out and stops at any other change; stop stops"
+    " before the first row of the new shape.",
+    NULL};
+
 const struct sluice_option *const sluice_engine_none[] = {NULL};
-const struct sluice_option *const sluice_engine_top[] = {&version, &name,        &mode,
-                                                         &memory,  &parallelism, NULL};
+const struct sluice_option *const sluice_engine_top[] = {&version,     &name,   &mode, &memory,
+                                                         &parallelism, &schema, NULL};
 
 /* ---- nodes ---- */
 
@@ -152,6 +171,25 @@ const struct sluice_option *const sluice_engine_batch_sink[] = {&sink_rows, &sin
                                                                 &sink_interval, NULL};
 const struct sluice_option *const sluice_engine_snapshot[] = {&split, NULL};
 
+/* ---- write ---- */
+
+static const struct sluice_option truncate_at = {
+    (uint32_t)sizeof(struct sluice_option),
+    SLUICE_OPTION_ENUM,
+    0,
+    0,
+    "truncate",
+    "apply",
+    0,
+    0,
+    truncates,
+    "What happens when a table is truncated while its changes are followed: apply hands it on in "
+    "its"
+    " place between the rows, ignore leaves it out, fail stops the pipeline there.",
+    NULL};
+
+const struct sluice_option *const sluice_engine_write[] = {&truncate_at, NULL};
+
 /* ---- tables ---- */
 
 static const struct sluice_option tables_include = {
@@ -225,8 +263,21 @@ static const struct sluice_option columns_exclude = {(uint32_t)sizeof(struct slu
                                                      "Names of columns to leave out of those.",
                                                      NULL};
 
+static const struct sluice_option table_schema = {
+    (uint32_t)sizeof(struct sluice_option),
+    SLUICE_OPTION_ENUM,
+    0,
+    0,
+    "schema",
+    NULL,
+    0,
+    0,
+    schemas,
+    "For these tables in place of the pipeline's schema: evolve, freeze or stop.",
+    NULL};
+
 const struct sluice_option *const sluice_engine_tables[] = {&tables_include, &tables_exclude, NULL};
-const struct sluice_option *const sluice_engine_defaults[] = {&where, NULL};
-const struct sluice_option *const sluice_engine_rule[] = {&match, &where, NULL};
+const struct sluice_option *const sluice_engine_defaults[] = {&where, &table_schema, NULL};
+const struct sluice_option *const sluice_engine_rule[] = {&match, &where, &table_schema, NULL};
 const struct sluice_option *const sluice_engine_columns[] = {&columns_include, &columns_exclude,
                                                              NULL};

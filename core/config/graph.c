@@ -276,6 +276,33 @@ static void check_mode(struct graph *g, const struct sluice_yaml *root)
     }
 }
 
+/* Rows that a condition leaves out of the load would come back with their first change. */
+static void warn_where(struct graph *g)
+{
+    int32_t m = g->ld->p->mode;
+    for (size_t i = 0; i < g->count && m != 0 && m != SLUICE_MODE_FULL_LOAD_ONLY; i++) {
+        const struct sluice_pipeline_node *node = &g->nodes[i];
+        size_t found = 0;
+        for (size_t r = 0; r < node->tables.rule_count; r++) {
+            const char *where = node->tables.rules[r].where;
+            found += where != NULL && where[0] != '\0';
+        }
+        if (found == 0) {
+            continue;
+        }
+        size_t mark = push_node(g->ld, node);
+        (void)sluice_path_push(&g->ld->path, "tables");
+        sluice_diags_add(g->ld->diags, SLUICE_DIAG_WARN, node->line, node->column,
+                         sluice_str_text(&g->ld->path),
+                         "filter at the source, as PostgreSQL does with the row filter of a"
+                         " publication, which holds for both",
+                         m == SLUICE_MODE_CDC_ONLY
+                             ? "where is for full loads: changes of all rows are followed"
+                             : "where holds for the full load alone: changes of all rows follow");
+        sluice_path_pop(&g->ld->path, mark);
+    }
+}
+
 void sluice_load_graph(struct sluice_loader *ld, const struct sluice_yaml *root)
 {
     struct graph g;
@@ -294,6 +321,7 @@ void sluice_load_graph(struct sluice_loader *ld, const struct sluice_yaml *root)
     }
     warn_unused(&g);
     check_mode(&g, root);
+    warn_where(&g);
     find_order(&g);
     apply_order(&g);
 }

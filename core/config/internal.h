@@ -97,6 +97,7 @@ extern const struct sluice_option *const sluice_engine_node_retry[]; /* without 
 extern const struct sluice_option *const sluice_engine_batch_source[];
 extern const struct sluice_option *const sluice_engine_batch_sink[];
 extern const struct sluice_option *const sluice_engine_snapshot[];
+extern const struct sluice_option *const sluice_engine_write[];
 extern const struct sluice_option *const sluice_engine_tables[];
 extern const struct sluice_option *const sluice_engine_defaults[];
 extern const struct sluice_option *const sluice_engine_rule[];

@@ -181,9 +181,11 @@ static void load_top(struct sluice_loader *ld, const struct sluice_yaml *root)
     struct sluice_value mode = sluice_config_value(top, "mode");
     struct sluice_value memory = sluice_config_value(top, "memory");
     struct sluice_value parallelism = sluice_config_value(top, "parallelism");
+    struct sluice_value schema = sluice_config_value(top, "schema");
     /* The choices stand in the order of SLUICE_MODE_*, which begins at 1. */
     ld->p->mode = mode.is_set ? (int32_t)mode.number + 1 : 0;
     ld->p->memory_bytes = memory.is_set ? (uint64_t)memory.number : SLUICE_DEFAULT_MEMORY;
+    ld->p->schema = schema.is_set ? (int32_t)schema.number + 1 : SLUICE_SCHEMA_EVOLVE;
     ld->p->parallelism = parallelism.is_set ? (uint32_t)parallelism.number : 0;
     load_name(ld, root, &name);
     sluice_config_free(top);

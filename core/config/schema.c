@@ -349,6 +349,8 @@ static json_t *node_schema(int32_t kind, const struct sluice_component *const *c
     if (kind == SLUICE_SINK) {
         set_property(node, "batch", or_null(options_schema(sluice_engine_batch_sink)),
                      "When the sink commits and begins a new file.");
+        set_property(node, "write", or_null(options_schema(sluice_engine_write)),
+                     "How changes are written.");
     }
     if (kind != SLUICE_TRANSFORM) {
         set_property(node, "on_error", retry_schema(sluice_engine_node_retry),

@@ -8,7 +8,7 @@
 static const char *const no_keys[] = {NULL};
 static const char *const tables_keys[] = {"defaults", "rules", NULL};
 static const char *const rule_keys[] = {"columns", NULL};
-static const char *const rule_reserved[] = {"write", "route", "schema", "key", "snapshot", NULL};
+static const char *const rule_reserved[] = {"write", "route", "key", "snapshot", NULL};
 
 static void check_pattern(struct sluice_loader *ld, const struct sluice_yaml *node)
 {
@@ -68,8 +68,10 @@ static void load_rule(struct sluice_loader *ld, const struct sluice_yaml *map, i
                                  sluice_str_text(&ld->path), &check, ld->diags);
     struct sluice_value match = sluice_config_value(config, "match");
     struct sluice_value where = sluice_config_value(config, "where");
+    struct sluice_value schema = sluice_config_value(config, "schema");
     out->match = match.is_set ? sluice_load_copy(ld, match.string) : NULL;
     out->where = where.is_set ? sluice_load_copy(ld, where.string) : NULL;
+    out->schema = schema.is_set ? (int32_t)schema.number + 1 : 0;
     sluice_config_free(config);
     if (map->kind == SLUICE_YAML_MAPPING) {
         const struct sluice_yaml *node = sluice_yaml_get(map, "match");
@@ -261,5 +263,6 @@ void sluice_tables_rule(const struct sluice_tables *tables, const char *stream,
         if (rule->where != NULL) {
             out->where = rule->where[0] != '\0' ? rule->where : NULL;
         }
+        out->schema = rule->schema != 0 ? rule->schema : out->schema;
     }
 }

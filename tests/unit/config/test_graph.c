@@ -151,8 +151,35 @@ static void modes(void **state)
     sluice_pipeline_free(p);
 }
 
+/* Conditions say nothing about changes. */
+static void conditions(void **state)
+{
+    (void)state;
+    static const char rest[] =
+        "sources: {a: {plugin: postgres, config: {database: d, user: u}, tables: {rules: [{match: "
+        "x,"
+        " where: y}]}}}\nsinks: {o: {plugin: s3, inputs: [a], config: {bucket: b}}}\n";
+    static const char *const says[] = {"where is for full loads: changes of all rows are followed",
+                                       "where holds for the full load alone: changes of all rows"
+                                       " follow"};
+    static const char *const modes[] = {"cdc_only", "full_load_and_cdc"};
+    char yaml[512];
+    char expected[512];
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(yaml, sizeof yaml, "version: 1\nname: p\nmode: %s\n%s", modes[i], rest);
+        (void)snprintf(expected, sizeof expected,
+                       "4:11 warning sources.a.tables: %s | filter at the source, as PostgreSQL"
+                       " does with the row filter of a publication, which holds for both\n",
+                       says[i]);
+        expect_findings(yaml, expected);
+    }
+    (void)snprintf(yaml, sizeof yaml, HEAD "%s", rest);
+    sluice_pipeline_free(load_good(yaml));
+}
+
 const struct CMUnitTest graph_tests[] = {
-    cmocka_unit_test(ids),     cmocka_unit_test(dangling), cmocka_unit_test(unused),
-    cmocka_unit_test(circles), cmocka_unit_test(order),    cmocka_unit_test(modes),
+    cmocka_unit_test(ids),        cmocka_unit_test(dangling), cmocka_unit_test(unused),
+    cmocka_unit_test(circles),    cmocka_unit_test(order),    cmocka_unit_test(modes),
+    cmocka_unit_test(conditions),
 };
 const size_t graph_tests_count = sizeof graph_tests / sizeof graph_tests[0];

@@ -29,6 +29,7 @@ static void whole_model(void **state)
         "mode: full_load_and_cdc\n"
         "memory: 128MiB\n"
         "parallelism: 3\n"
+        "schema: freeze\n"
         "state: {uri: \"file:/var/lib/x\"}\n"
         "on_error: {retry: {max: 9, backoff: 2s}}\n"
         "sinks:\n"
@@ -37,6 +38,7 @@ static void whole_model(void **state)
         "    inputs: [no_pii, other]\n"
         "    config: {bucket: company-lake, prefix: hr}\n"
         "    batch: {rows: 1000, interval: 60s, bytes: 64MiB}\n"
+        "    write: {truncate: ignore}\n"
         "    on_error: {retry: {max: 0}}\n"
         "transforms:\n"
         "  no_pii: {plugin: project, inputs: hr}\n"
@@ -54,6 +56,7 @@ static void whole_model(void **state)
     assert_int_equal(p->mode, SLUICE_MODE_FULL_LOAD_AND_CDC);
     assert_int_equal(p->memory_bytes, 128 << 20);
     assert_int_equal(p->parallelism, 3);
+    assert_int_equal(p->schema, SLUICE_SCHEMA_FREEZE);
     assert_string_equal(p->state_uri, "file:/var/lib/x");
     assert_int_equal(p->retry.max, 9);
     assert_int_equal(p->retry.backoff_us, 2000000);
@@ -65,7 +68,7 @@ static void whole_model(void **state)
     assert_int_equal(hr->kind, SLUICE_SOURCE);
     assert_string_equal(hr->plugin, "postgres");
     assert_ptr_equal(hr->component, &fake_pg);
-    assert_int_equal(hr->line, 18);
+    assert_int_equal(hr->line, 20);
     assert_int_equal(hr->column, 3);
     assert_int_equal(hr->input_count, 0);
     assert_int_equal(hr->split_bytes, 128 << 20);
@@ -92,6 +95,7 @@ static void whole_model(void **state)
     assert_int_equal(lake->batch.rows, 1000);
     assert_int_equal(lake->batch.bytes, 64 << 20);
     assert_int_equal(lake->batch.interval_us, 60000000);
+    assert_int_equal(lake->truncate, SLUICE_TRUNCATE_IGNORE);
     assert_int_equal(lake->retry.max, 0);
     assert_int_equal(lake->retry.backoff_us, 2000000);
     sluice_pipeline_free(p);
@@ -112,13 +116,19 @@ static void defaults(void **state)
     assert_int_equal(p->nodes[0].batch.rows, 0);
     assert_int_equal(p->nodes[0].split_bytes, 0);
     assert_non_null(p->nodes[0].config);
+    assert_int_equal(p->schema, SLUICE_SCHEMA_EVOLVE);
+    assert_int_equal(p->nodes[0].truncate, 0);
+    assert_int_equal(p->nodes[1].truncate, SLUICE_TRUNCATE_APPLY);
     sluice_pipeline_free(p);
     /* A key without a value stands for its default. */
-    p = load_good(HEAD
-                  "memory:\nparallelism:\nstate:\non_error:\ntransforms:\nsources: {src: {plugin:"
-                  " generate, config: , tables: , batch: , snapshot: , on_error: }}\n"
-                  "sinks: {out: {plugin: 'null', inputs: [src], config: ~}}\n");
+    p = load_good(
+        HEAD
+        "memory:\nparallelism:\nschema:\nstate:\non_error:\ntransforms:\nsources: {src: {plugin:"
+        " generate, config: , tables: , batch: , snapshot: , on_error: }}\n"
+        "sinks: {out: {plugin: 'null', inputs: [src], config: ~, write: }}\n");
     assert_int_equal(p->memory_bytes, SLUICE_DEFAULT_MEMORY);
+    assert_int_equal(p->schema, SLUICE_SCHEMA_EVOLVE);
+    assert_int_equal(p->nodes[1].truncate, SLUICE_TRUNCATE_APPLY);
     sluice_pipeline_free(p);
     sluice_pipeline_free(NULL);
 }
@@ -128,7 +138,7 @@ static void top_level(void **state)
     (void)state;
     expect_findings("a: 1\n",
                     "1:1 error a: unknown key \"a\" | known here: version, name, mode, memory,"
-                    " parallelism, sources, transforms, sinks, state, on_error\n"
+                    " parallelism, schema, sources, transforms, sinks, state, on_error\n"
                     "1:1 error version: version is required\n"
                     "1:1 error name: name is required | for example name: departments_to_s3\n"
                     "1:1 error mode: mode is required | for example mode: full_load_only\n"
@@ -146,6 +156,9 @@ static void top_level(void **state)
     expect_findings("version: 1\nname: p\nmode: fulload_only\n" REST,
                     "3:7 error mode: mode wants full_load_only, cdc_only or full_load_and_cdc, not"
                     " \"fulload_only\" | did you mean full_load_only?\n");
+    expect_findings(HEAD "schema: evolv\n" REST,
+                    "4:9 error schema: schema wants evolve, freeze or stop, not \"evolv\" | did you"
+                    " mean evolve?\n");
     expect_findings(HEAD "memroy: 1GB\n" REST,
                     "4:1 error memroy: unknown key \"memroy\" | did you mean memory?\n");
     expect_findings(HEAD "memory: 1MiB\nparallelism: 65\n" REST,
@@ -277,10 +290,20 @@ static void node_keys(void **state)
         "8:5 error sources.src.tabels: unknown key \"tabels\" | did you mean tables?\n");
     expect_findings(SOURCE "    route: {}\n    write: {}\n    schema: {}\n    parallelism: 2\n",
                     "8:5 error sources.src.route: \"route\" is not available in this version\n"
-                    "9:5 error sources.src.write: \"write\" is not available in this version\n"
-                    "10:5 error sources.src.schema: \"schema\" is not available in this version\n"
+                    "9:5 error sources.src.write: write belongs to sinks\n"
+                    "10:5 error sources.src.schema: schema stands at the top of the file, or in"
+                    " tables.defaults and tables.rules\n"
                     "11:5 error sources.src.parallelism: \"parallelism\" is not available in this"
                     " version\n");
+    expect_findings(SINK "    write: {truncate: aply, mode: upsert, x: y}\n    schema: stop\n",
+                    "9:23 error sinks.out.write.truncate: truncate wants apply, ignore or fail, not"
+                    " \"aply\" | did you mean apply?\n"
+                    "9:29 error sinks.out.write.mode: \"mode\" is not available in this version\n"
+                    "9:43 error sinks.out.write.x: unknown key \"x\" | known here: truncate\n"
+                    "10:5 error sinks.out.schema: schema stands at the top of the file, or in"
+                    " tables.defaults and tables.rules\n");
+    expect_findings(SINK "    write: append\n",
+                    "9:12 error sinks.out.write: wants a mapping, not text\n");
     expect_findings(SINK "    tables: {}\n    snapshot: {}\n",
                     "9:5 error sinks.out.tables: tables are chosen at sources, not at sinks\n"
                     "10:5 error sinks.out.snapshot: snapshot belongs to sources\n");

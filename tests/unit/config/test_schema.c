@@ -66,11 +66,11 @@ static void shape(void **state)
     assert_string_equal(json_string_value(json_object_get(schema, "$schema")),
                         "https://json-schema.org/draft/2020-12/schema");
     check_references(schema);
-    static const char *const properties[] = {"version",     "name",    "mode",       "memory",
-                                             "parallelism", "sources", "transforms", "sinks",
-                                             "state",       "on_error"};
-    assert_int_equal(json_object_size(json_object_get(schema, "properties")), 10);
-    for (size_t i = 0; i < 10; i++) {
+    static const char *const properties[] = {"version",     "name",     "mode",       "memory",
+                                             "parallelism", "sources",  "transforms", "sinks",
+                                             "state",       "on_error", "schema"};
+    assert_int_equal(json_object_size(json_object_get(schema, "properties")), 11);
+    for (size_t i = 0; i < 11; i++) {
         assert_non_null(json_object_get(json_object_get(schema, "properties"), properties[i]));
     }
     assert_int_equal(json_array_size(json_object_get(schema, "required")), 5);

@@ -134,6 +134,31 @@ static void rules(void **state)
     sluice_pipeline_free(p);
 }
 
+static void schema_rules(void **state)
+{
+    (void)state;
+    struct sluice_pipeline *p = load_good(
+        "schema: stop\n" SOURCE "    tables:\n"
+        "      defaults: {schema: freeze}\n"
+        "      rules: [{match: public.a, schema: evolve}, {match: public.*, where: x}]\n");
+    struct sluice_table_rule rule;
+    assert_int_equal(p->schema, SLUICE_SCHEMA_STOP);
+    sluice_tables_rule(&p->nodes[0].tables, "public.a", &rule);
+    assert_int_equal(rule.schema, SLUICE_SCHEMA_EVOLVE);
+    sluice_tables_rule(&p->nodes[0].tables, "public.b", &rule);
+    assert_int_equal(rule.schema, SLUICE_SCHEMA_FREEZE);
+    sluice_pipeline_free(p);
+    p = load_good(SOURCE);
+    sluice_tables_rule(&p->nodes[0].tables, "public.b", &rule);
+    assert_int_equal(rule.schema, 0); /* the pipeline's holds */
+    sluice_pipeline_free(p);
+    expect_findings(SOURCE "    tables: {schema: stop, rules: [{match: a, schema: 5}]}\n",
+                    "8:14 error sources.src.tables.schema: unknown key \"schema\" | known here:"
+                    " include, exclude, defaults, rules\n"
+                    "8:55 error sources.src.tables.rules[0].schema: schema wants evolve, freeze or"
+                    " stop, not \"5\"\n");
+}
+
 static void add_unmatched(void *ctx, const char *at, const char *pattern)
 {
     sluice_str_printf((struct sluice_str *)ctx, "%s %s\n", at, pattern);
@@ -211,7 +236,7 @@ static void findings(void **state)
                "        - {match: a, write: {mode: append}}\n"
                "        - public.a\n",
         "9:18 error sources.src.tables.defaults.match: unknown key \"match\" | known here:"
-        " where, columns\n"
+        " where, schema, columns\n"
         "9:35 error sources.src.tables.defaults.where: where wants text, not a list\n"
         "11:11 error sources.src.tables.rules[0].match: match is required | for example"
         " match: public.orders*\n"
@@ -234,8 +259,9 @@ static void findings(void **state)
 }
 
 const struct CMUnitTest table_tests[] = {
-    cmocka_unit_test(patterns), cmocka_unit_test(pattern_checks),
-    cmocka_unit_test(choice),   cmocka_unit_test(rules),
-    cmocka_unit_test(findings), cmocka_unit_test(patterns_without_tables),
+    cmocka_unit_test(patterns),     cmocka_unit_test(pattern_checks),
+    cmocka_unit_test(choice),       cmocka_unit_test(rules),
+    cmocka_unit_test(findings),     cmocka_unit_test(patterns_without_tables),
+    cmocka_unit_test(schema_rules),
 };
 const size_t table_tests_count = sizeof table_tests / sizeof table_tests[0];
