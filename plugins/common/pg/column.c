@@ -255,6 +255,7 @@ sluice_status sluice_pg_column_make(const struct sluice_pg_types *types,
         out->type.width = b->width;
         out->extension = b->extension;
         out->special = b->special;
+        out->binary = 1;
         select_plain(select, column->name);
     }
     else if (numeric && !as_text) {
@@ -263,10 +264,12 @@ sluice_status sluice_pg_column_make(const struct sluice_pg_types *types,
                                                            : SLUICE_PG_DECODE_NUMERIC128;
         out->type = decimal;
         out->special = 1;
+        out->binary = 1;
         select_plain(select, column->name);
     }
     else if (text_like(base)) {
         plan_utf8(out, sql_ascii);
+        out->binary = 1; /* its send function gives its text */
         select_plain(select, column->name);
     }
     else {

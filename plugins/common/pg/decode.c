@@ -1,14 +1,8 @@
 /* The decoders, one per column type. */
-#include "pg/decode.h"
-
+#include "pg/decode_internal.h"
 #include "pg/numeric.h"
 #include "pg/text.h"
 #include "pg/wire.h"
-
-/* From 2000-01-01, PostgreSQL's zero, back to 1970-01-01. */
-#define EPOCH_US 946684800000000ll
-#define EPOCH_DAYS 10957
-#define DAY_US 86400000000ll
 
 static sluice_status wrong_width(struct sluice_error *err, uint32_t size, uint32_t expected)
 {
@@ -16,8 +10,8 @@ static sluice_status wrong_width(struct sluice_error *err, uint32_t size, uint32
                             "binary value of %u bytes where %u were expected", size, expected);
 }
 
-static sluice_status cannot_hold(struct sluice_pg_decoder *d, const char *what,
-                                 struct sluice_error *err)
+sluice_status sluice_pg_cannot_hold(struct sluice_pg_decoder *d, const char *what,
+                                    struct sluice_error *err)
 {
     if (d->unrepresentable == SLUICE_PG_UNREPRESENTABLE_NULL) {
         return sluice_column_put_null(d->column, err);
@@ -82,21 +76,25 @@ static sluice_status decode_oid(struct sluice_pg_decoder *d, const uint8_t *p, u
     return sluice_column_put_bytes(d->column, digits + at, sizeof digits - at, err);
 }
 
+sluice_status sluice_pg_put_date(struct sluice_pg_decoder *d, int32_t v, struct sluice_error *err)
+{
+    if (v != INT32_MAX && v != INT32_MIN) { /* those are the infinities, there and here */
+        if (v >= INT32_MAX - SLUICE_PG_EPOCH_DAYS) {
+            return sluice_pg_cannot_hold(d, "date after the year 5881580", err);
+        }
+        v += SLUICE_PG_EPOCH_DAYS;
+    }
+    sluice_column_put_i32(d->column, v);
+    return SLUICE_OK;
+}
+
 static sluice_status decode_date(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
                                  struct sluice_error *err)
 {
     if (size != 4) {
         return wrong_width(err, size, 4);
     }
-    int32_t v = (int32_t)sluice_pg_get32(p);
-    if (v != INT32_MAX && v != INT32_MIN) { /* those are the infinities, there and here */
-        if (v >= INT32_MAX - EPOCH_DAYS) {
-            return cannot_hold(d, "date after the year 5881580", err);
-        }
-        v += EPOCH_DAYS;
-    }
-    sluice_column_put_i32(d->column, v);
-    return SLUICE_OK;
+    return sluice_pg_put_date(d, (int32_t)sluice_pg_get32(p), err);
 }
 
 static sluice_status decode_time(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
@@ -106,8 +104,25 @@ static sluice_status decode_time(struct sluice_pg_decoder *d, const uint8_t *p, 
         return wrong_width(err, size, 8);
     }
     int64_t v = (int64_t)sluice_pg_get64(p);
-    if (v < 0 || v > DAY_US) {
+    if (v < 0 || v > SLUICE_PG_DAY_US) {
         return sluice_error_set(err, SLUICE_E_DATA, 0, "malformed binary time");
+    }
+    sluice_column_put_i64(d->column, v);
+    return SLUICE_OK;
+}
+
+sluice_status sluice_pg_put_timestamp(struct sluice_pg_decoder *d, int64_t v,
+                                      struct sluice_error *err)
+{
+    if (v != INT64_MAX && v != INT64_MIN) { /* those are the infinities, there and here */
+        if (v >= INT64_MAX - SLUICE_PG_EPOCH_US) {
+            return sluice_pg_cannot_hold(
+                d,
+                "timestamp after 294247-01-10 04:00:54 does not fit 64 bits of "
+                "microseconds since 1970",
+                err);
+        }
+        v += SLUICE_PG_EPOCH_US;
     }
     sluice_column_put_i64(d->column, v);
     return SLUICE_OK;
@@ -119,18 +134,7 @@ static sluice_status decode_timestamp(struct sluice_pg_decoder *d, const uint8_t
     if (size != 8) {
         return wrong_width(err, size, 8);
     }
-    int64_t v = (int64_t)sluice_pg_get64(p);
-    if (v != INT64_MAX && v != INT64_MIN) { /* those are the infinities, there and here */
-        if (v >= INT64_MAX - EPOCH_US) {
-            return cannot_hold(d,
-                               "timestamp after 294247-01-10 04:00:54 does not fit 64 bits of "
-                               "microseconds since 1970",
-                               err);
-        }
-        v += EPOCH_US;
-    }
-    sluice_column_put_i64(d->column, v);
-    return SLUICE_OK;
+    return sluice_pg_put_timestamp(d, (int64_t)sluice_pg_get64(p), err);
 }
 
 static sluice_status decode_uuid(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
@@ -149,7 +153,7 @@ static sluice_status decode_bytes(struct sluice_pg_decoder *d, const uint8_t *p,
     return sluice_column_put_bytes(d->column, p, size, err);
 }
 
-static sluice_status check_text(const uint8_t *p, uint32_t size, struct sluice_error *err)
+sluice_status sluice_pg_check_text(const uint8_t *p, uint32_t size, struct sluice_error *err)
 {
     if (!sluice_pg_utf8_valid(p, size)) {
         return sluice_error_set(err, SLUICE_E_DATA, SLUICE_ERROR_ROW_LEVEL,
@@ -163,7 +167,7 @@ static sluice_status check_text(const uint8_t *p, uint32_t size, struct sluice_e
 static sluice_status decode_text_checked(struct sluice_pg_decoder *d, const uint8_t *p,
                                          uint32_t size, struct sluice_error *err)
 {
-    SLUICE_TRY(check_text(p, size, err));
+    SLUICE_TRY(sluice_pg_check_text(p, size, err));
     return sluice_column_put_bytes(d->column, p, size, err);
 }
 
@@ -179,33 +183,15 @@ static sluice_status decode_jsonb(struct sluice_pg_decoder *d, const uint8_t *p,
 static sluice_status decode_jsonb_checked(struct sluice_pg_decoder *d, const uint8_t *p,
                                           uint32_t size, struct sluice_error *err)
 {
-    SLUICE_TRY(check_text(p, size, err));
+    SLUICE_TRY(sluice_pg_check_text(p, size, err));
     return decode_jsonb(d, p, size, err);
 }
 
-static sluice_status decode_numeric64(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
-                                      struct sluice_error *err)
+sluice_status sluice_pg_put_numeric(struct sluice_pg_decoder *d, sluice_status st, uint64_t v[4],
+                                    int words, struct sluice_error *err)
 {
-    int64_t v = 0;
-    sluice_status st = sluice_pg_numeric_decode64(p, size, d->precision, d->scale, &v, err);
-    if (st == SLUICE_OK) {
-        sluice_column_put_decimal64(d->column, v);
-        return SLUICE_OK;
-    }
-    if (st == SLUICE_PG_NUMERIC_NAN) {
-        const uint64_t nan[2] = {0, 1ull << 63};
-        sluice_column_put_fixed(d->column, nan);
-        return SLUICE_OK;
-    }
-    return st < 0 ? st : cannot_hold(d, "infinite numeric in a column of fixed precision", err);
-}
-
-static sluice_status decode_numeric_wide(struct sluice_pg_decoder *d, const uint8_t *p,
-                                         uint32_t size, int words, struct sluice_error *err)
-{
-    uint64_t v[4] = {0, 0, 0, 0};
-    sluice_status st = sluice_pg_numeric_decode(p, size, d->precision, d->scale, words, v, err);
-    if (st == SLUICE_PG_NUMERIC_NAN) {
+    if (st == SLUICE_PG_NUMERIC_NAN) { /* the least integer stands for it */
+        memset(v, 0, (size_t)words * 8u);
         v[words - 1] = 1ull << 63;
         st = SLUICE_OK;
     }
@@ -213,7 +199,30 @@ static sluice_status decode_numeric_wide(struct sluice_pg_decoder *d, const uint
         sluice_column_put_fixed(d->column, v);
         return SLUICE_OK;
     }
-    return st < 0 ? st : cannot_hold(d, "infinite numeric in a column of fixed precision", err);
+    return st < 0
+               ? st
+               : sluice_pg_cannot_hold(d, "infinite numeric in a column of fixed precision", err);
+}
+
+static sluice_status decode_numeric64(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
+                                      struct sluice_error *err)
+{
+    int64_t v = 0;
+    uint64_t words[4] = {0, 0, 0, 0};
+    sluice_status st = sluice_pg_numeric_decode64(p, size, d->precision, d->scale, &v, err);
+    if (st == SLUICE_OK) {
+        sluice_column_put_decimal64(d->column, v);
+        return SLUICE_OK;
+    }
+    return sluice_pg_put_numeric(d, st, words, 2, err);
+}
+
+static sluice_status decode_numeric_wide(struct sluice_pg_decoder *d, const uint8_t *p,
+                                         uint32_t size, int words, struct sluice_error *err)
+{
+    uint64_t v[4] = {0, 0, 0, 0};
+    sluice_status st = sluice_pg_numeric_decode(p, size, d->precision, d->scale, words, v, err);
+    return sluice_pg_put_numeric(d, st, v, words, err);
 }
 
 static sluice_status decode_numeric128(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,

@@ -1,4 +1,4 @@
-/* Binary numeric: int16 ndigits, weight, sign, dscale, then ndigits base-10000 digits, big-endian.
+/* Numeric in binary and as text. Binary: int16 ndigits, weight, sign, dscale, then ndigits base-10000 digits, big-endian.
  * The value is the sum of digit[i] * 10000^(weight - i). */
 #include "pg/numeric.h"
 
@@ -224,6 +224,146 @@ sluice_status sluice_pg_numeric_decode64(const uint8_t *p, uint32_t size, int32_
     }
     uint64_t words[4];
     sluice_status st = sluice_pg_numeric_decode(p, size, precision, scale, 2, words, err);
+    if (st == SLUICE_OK) {
+        *out = (int64_t)words[0];
+    }
+    return st;
+}
+
+/* ---------------------------------------------------------------- text ----------------------- */
+
+struct digits {
+    const uint8_t *whole;
+    uint32_t whole_count;
+    const uint8_t *fraction;
+    uint32_t fraction_count;
+    int negative;
+};
+
+static int text_is(const uint8_t *p, uint32_t size, const char *word)
+{
+    return size == strlen(word) && memcmp(p, word, size) == 0;
+}
+
+static uint32_t digit_run(const uint8_t *p, uint32_t size)
+{
+    uint32_t n = 0;
+    while (n < size && (uint8_t)(p[n] - '0') <= 9) {
+        n++;
+    }
+    return n;
+}
+
+static sluice_status digits_parse(const uint8_t *p, uint32_t size, struct digits *out,
+                                  struct sluice_error *err)
+{
+    memset(out, 0, sizeof *out);
+    if (text_is(p, size, "NaN")) {
+        return SLUICE_PG_NUMERIC_NAN;
+    }
+    if (text_is(p, size, "Infinity") || text_is(p, size, "-Infinity")) {
+        return SLUICE_PG_NUMERIC_INFINITE;
+    }
+    out->negative = size > 0 && p[0] == '-';
+    const uint8_t *end = p + size;
+    out->whole = p + out->negative;
+    out->whole_count = digit_run(out->whole, (uint32_t)(end - out->whole));
+    const uint8_t *rest = out->whole + out->whole_count;
+    int right = out->whole_count > 0;
+    if (right && rest < end && *rest == '.') {
+        out->fraction = rest + 1;
+        out->fraction_count = digit_run(out->fraction, (uint32_t)(end - out->fraction));
+        rest = out->fraction + out->fraction_count;
+        right = out->fraction_count > 0;
+    }
+    if (!right || rest != end) {
+        return sluice_error_set(err, SLUICE_E_DATA, 0, "text that is no numeric");
+    }
+    return SLUICE_OK;
+}
+
+/* Nine digits at a time. */
+static void words_add_digits(uint64_t *acc, int words, const uint8_t *p, uint32_t count)
+{
+    while (count > 0) {
+        uint32_t n = count < 9 ? count : 9;
+        uint32_t chunk = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            chunk = chunk * 10 + (uint32_t)(p[i] - '0');
+        }
+        (void)words_mul_add(acc, words, (uint32_t)pow10_64[n], chunk);
+        p += n;
+        count -= n;
+    }
+}
+
+sluice_status sluice_pg_numeric_parse(const uint8_t *p, uint32_t size, int32_t precision,
+                                      int32_t scale, int words, uint64_t out[4],
+                                      struct sluice_error *err)
+{
+    struct digits d;
+    sluice_status st = digits_parse(p, size, &d, err);
+    if (st != SLUICE_OK) {
+        return st;
+    }
+    while (d.whole_count > 0 && *d.whole == '0') {
+        d.whole++;
+        d.whole_count--;
+    }
+    while (d.fraction_count > (uint32_t)scale) {
+        if (d.fraction[--d.fraction_count] != '0') {
+            return overflow(err, precision, scale);
+        }
+    }
+    /* So many digits fit the words: nothing below can overflow. */
+    if (d.whole_count > (uint32_t)(precision - scale)) {
+        return overflow(err, precision, scale);
+    }
+    uint64_t acc[4] = {0, 0, 0, 0};
+    words_add_digits(acc, words, d.whole, d.whole_count);
+    words_add_digits(acc, words, d.fraction, d.fraction_count);
+    for (int32_t zeros = scale - (int32_t)d.fraction_count; zeros > 0; zeros -= 9) {
+        (void)words_mul_add(acc, words, (uint32_t)pow10_64[zeros < 9 ? zeros : 9], 0);
+    }
+    if (d.negative) {
+        words_negate(acc, words);
+    }
+    memcpy(out, acc, (size_t)words * 8u);
+    return SLUICE_OK;
+}
+
+sluice_status sluice_pg_numeric_parse64(const uint8_t *p, uint32_t size, int32_t precision,
+                                        int32_t scale, int64_t *out, struct sluice_error *err)
+{
+    enum { QUICK_SIZE = 20 }; /* at most 19 digits and a point, or 18 with a sign: below 2^64 */
+    if (size > 0 && size <= QUICK_SIZE) {
+        uint32_t at = p[0] == '-';
+        uint32_t whole = digit_run(p + at, size - at);
+        uint32_t fraction = 0;
+        uint64_t acc = 0;
+        for (uint32_t end = at + whole; at < end; at++) {
+            acc = acc * 10 + (uint64_t)(p[at] - '0');
+        }
+        if (at < size && p[at] == '.') {
+            at++;
+            fraction = digit_run(p + at, size - at);
+            for (uint32_t end = at + fraction; at < end; at++) {
+                acc = acc * 10 + (uint64_t)(p[at] - '0');
+            }
+        }
+        if (at == size && whole > 0 && whole + fraction < QUICK_SIZE && p[at - 1] != '.' &&
+            fraction <= (uint32_t)scale) {
+            int32_t zeros = scale - (int32_t)fraction;
+            if (acc >= (uint64_t)pow10_64[precision - zeros]) {
+                return overflow(err, precision, scale);
+            }
+            int64_t v = (int64_t)acc * pow10_64[zeros];
+            *out = p[0] == '-' ? -v : v;
+            return SLUICE_OK;
+        }
+    }
+    uint64_t words[4];
+    sluice_status st = sluice_pg_numeric_parse(p, size, precision, scale, 2, words, err);
     if (st == SLUICE_OK) {
         *out = (int64_t)words[0];
     }

@@ -1,5 +1,5 @@
 /*
- * PostgreSQL's binary numeric: base-10000 digits into scaled integers. [any]
+ * PostgreSQL's numeric, binary (base-10000 digits) or text, into scaled integers. [any]
  */
 #ifndef SLUICE_COMMON_PG_NUMERIC_H
 #define SLUICE_COMMON_PG_NUMERIC_H
@@ -21,6 +21,15 @@ sluice_status sluice_pg_numeric_decode(const uint8_t *p, uint32_t size, int32_t 
 /* The same for precision <= 18; quick. */
 sluice_status sluice_pg_numeric_decode64(const uint8_t *p, uint32_t size, int32_t precision,
                                          int32_t scale, int64_t *out, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
+
+/* Both for text as numeric's output function prints it: digits, at most one point, "NaN",
+ * "Infinity". */
+sluice_status sluice_pg_numeric_parse(const uint8_t *p, uint32_t size, int32_t precision,
+                                      int32_t scale, int words, uint64_t out[4],
+                                      struct sluice_error *err) SLUICE_MUST_CHECK;
+sluice_status sluice_pg_numeric_parse64(const uint8_t *p, uint32_t size, int32_t precision,
+                                        int32_t scale, int64_t *out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 
 #endif /* SLUICE_COMMON_PG_NUMERIC_H */

@@ -116,10 +116,16 @@ nomem:
 /* The types of the relations' columns, their domains' bases, array elements and composite parts.
  * An array is true if get_element_type would say so: by its subscript handler since 14, by its
  * length before; both agree with typlen = -1 and an array output function. */
-static const char closure_cte[] =
+static const char used_by_relations[] =
     "WITH RECURSIVE used(oid) AS ("
     " SELECT DISTINCT a.atttypid FROM pg_catalog.pg_attribute a"
-    "  WHERE a.attrelid = ANY($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped"
+    "  WHERE a.attrelid = ANY($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped";
+
+static const char used_by_name[] =
+    "WITH RECURSIVE used(oid) AS ("
+    " SELECT DISTINCT x FROM pg_catalog.unnest($1::pg_catalog.oid[]) x";
+
+static const char closure_cte[] =
     " UNION"
     " SELECT p.oid FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid"
     "  CROSS JOIN LATERAL ("
@@ -159,31 +165,33 @@ static int32_t get_int(const PGresult *r, int row, int column)
     return (int32_t)strtol(PQgetvalue(r, row, column), NULL, 10);
 }
 
-static sluice_status query_closure(struct sluice_pg_conn *conn, const char *select,
-                                   const char *relations, PGresult **out, struct sluice_error *err)
+static sluice_status query_closure(struct sluice_pg_conn *conn, const char *used,
+                                   const char *select, const char *oids, PGresult **out,
+                                   struct sluice_error *err)
 {
     struct sluice_pg_text sql = {0};
+    sluice_pg_text_add(&sql, used);
     sluice_pg_text_add(&sql, closure_cte);
     sluice_pg_text_add(&sql, select);
     sluice_status st = sluice_pg_text_check(&sql, err);
     if (st >= 0) {
-        const char *params[] = {relations};
+        const char *params[] = {oids};
         st = sluice_pg_query(conn, "read the catalog of types", sql.data, 1, params, out, err);
     }
     sluice_pg_text_free(&sql);
     return st;
 }
 
-sluice_status sluice_pg_types_load(struct sluice_pg_conn *conn, const char *relations,
-                                   struct sluice_pg_types **out, struct sluice_error *err)
+static sluice_status load(struct sluice_pg_conn *conn, const char *used, const char *oids,
+                          struct sluice_pg_types **out, struct sluice_error *err)
 {
     PGresult *types = NULL;
     PGresult *attributes = NULL;
     struct sluice_pg_type_row *rows = NULL;
     struct sluice_pg_attribute_row *parts = NULL;
-    sluice_status st = query_closure(conn, types_select, relations, &types, err);
+    sluice_status st = query_closure(conn, used, types_select, oids, &types, err);
     if (st >= 0) {
-        st = query_closure(conn, attributes_select, relations, &attributes, err);
+        st = query_closure(conn, used, attributes_select, oids, &attributes, err);
     }
     if (st < 0) {
         goto out;
@@ -222,4 +230,16 @@ out:
     PQclear(types);
     PQclear(attributes);
     return st;
+}
+
+sluice_status sluice_pg_types_load(struct sluice_pg_conn *conn, const char *relations,
+                                   struct sluice_pg_types **out, struct sluice_error *err)
+{
+    return load(conn, used_by_relations, relations, out, err);
+}
+
+sluice_status sluice_pg_types_load_oids(struct sluice_pg_conn *conn, const char *types,
+                                        struct sluice_pg_types **out, struct sluice_error *err)
+{
+    return load(conn, used_by_name, types, out, err);
 }

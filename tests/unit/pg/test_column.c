@@ -205,6 +205,8 @@ static void expect(const struct expected *e)
     assert_string_equal(format, e->format);
     assert_string_equal(plan.text.size > 0 ? plan.text.data : "", e->text_class);
     assert_string_equal(select.data, e->select);
+    /* Whatever is selected as it is comes in the type's own binary form. */
+    assert_int_equal(plan.binary, strcmp(e->select, "\"c\"") == 0);
     sluice_pg_text_free(&select);
     sluice_pg_text_free(&plan.text);
 }
