@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support import pg
 
-from . import b2, b13, data
+from . import b2, b4, b5, b13, data
 from .contestants import FORMATS, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,15 @@ SETTINGS = {
 }
 
 
+# What the benchmarks of change feeds need beside or instead of that.
+CHANGE_SETTINGS = {
+    "wal_level": "logical",
+    "max_wal_senders": "20",
+    "max_replication_slots": "20",
+    "wal_sender_timeout": "60s",
+}
+
+
 def scratch_parent() -> Path:
     """Memory rather than a disk, where there is enough: what is measured is the program."""
     shm = Path("/dev/shm")
@@ -43,9 +52,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Runs a benchmark: the engine, its peers, the limit."
     )
-    parser.add_argument("which", choices=["B2", "B13"], help="B2: to JSON lines and CSV. B13: footprint")
-    parser.add_argument("--quick", action="store_true", help="1 M rows and two rounds: under 5 minutes")
-    parser.add_argument("--rounds", type=int, help="rounds (5; quick: 2)")
+    parser.add_argument("which", choices=["B2", "B4", "B5", "B13"],
+                        help="B2: to JSON lines and CSV. B4: drain of changes. B5: latency of changes. B13: footprint")
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds: under 5 minutes")
+    parser.add_argument("--rounds", type=int, help="rounds (5; quick: 2; B4, B5 quick: 3)")
     parser.add_argument("--tables", default="LWJ", help="letters of L, W and J (LWJ)")
     parser.add_argument("--formats", help=f"comma list of {', '.join(FORMATS)}")
     parser.add_argument("--only", default="", help='comma list of contestants, e.g. "sluice,DuckDB"')
@@ -54,7 +64,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
-    rounds = options.rounds or (2 if options.quick else 5)
+    feeds = options.which in ("B4", "B5")
+    rounds = options.rounds or ((3 if feeds else 2) if options.quick else 5)
     formats = (options.formats or ("jsonl.zst,csv.zst,null" if options.quick
                else "jsonl.zst,csv.zst,csv.gz,csv,jsonl,null")).split(",")
     only = [name.strip() for name in options.only.split(",") if name.strip()]
@@ -62,11 +73,16 @@ def main(arguments: list[str]) -> int:
     load = os.getloadavg()[0]
     if load > 0.7:
         print(f"warning: the machine is busy (load {load:.1f}): wall times mean little, CPU times more\n")
-    server = pg.PgServer.create(SETTINGS)
+    # B5 waits for commits to be durable, so they must be.
+    server = pg.PgServer.create({**SETTINGS, **(CHANGE_SETTINGS if feeds else {})}, fsync=options.which == "B5")
     scratch = Path(tempfile.mkdtemp(prefix="sluice-bench-", dir=scratch_parent()))
     try:
         database = server.create_database("bench")
         bench = Bench(server, database, scratch)
+        if feeds:
+            which = b4 if options.which == "B4" else b5
+            print(f"PostgreSQL {database.value('SHOW server_version')}", flush=True)
+            return which.main(bench, options.quick, rounds, only, ROOT)
         letters = options.tables if options.which == "B2" else "L"
         tables = data.build(database, options.quick, letters)
         sizes = ", ".join(f"{table.letter} {table.rows:,} × {len(table.columns)}" for table in tables)

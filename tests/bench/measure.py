@@ -89,13 +89,18 @@ class Command:
     env: dict[str, str] = field(default_factory=dict)
 
 
-def run(command: Command, postmaster: int, out: Path | None = None, timeout: float = 600.0) -> Sample:
-    """Runs it to its end; `out` is where its output lies, file or folder."""
+def run(command: Command, postmaster: int, out: Path | None = None, timeout: float = 600.0,
+        said: Path | None = None) -> Sample:
+    """Runs it to its end; `out` is where its output lies, file or folder. `said` keeps its stdout."""
     before = server_cpu(postmaster)
     start = time.perf_counter()
-    with open(os.devnull, "rb") as null, open("/tmp/sluice-bench-stderr", "w+b") as err:
+    with (
+        open(os.devnull, "rb") as null,
+        open(said or os.devnull, "wb") as stdout,
+        open("/tmp/sluice-bench-stderr", "w+b") as err,
+    ):
         child = subprocess.Popen(
-            command.argv, env={**os.environ, **command.env}, stdin=null, stdout=subprocess.DEVNULL, stderr=err
+            command.argv, env={**os.environ, **command.env}, stdin=null, stdout=stdout, stderr=err
         )
         deadline = start + timeout
         memory, looked = Memory(child.pid), 0.0
