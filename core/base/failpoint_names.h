@@ -11,20 +11,37 @@
 #ifndef SLUICE_BASE_FAILPOINT_NAMES_H
 #define SLUICE_BASE_FAILPOINT_NAMES_H
 
-#define SLUICE_FAILPOINT_NAMES(X)                                                               \
-    X("flow.after_batch", FAILS, "a batch of a shard went to the lanes")                        \
-    X("flow.after_complete_state", STOPS, "the state knows that a stream is complete")          \
-    X("flow.after_lane_state", STOPS, "the state knows what a lane of a load committed")        \
-    X("flow.after_load_begin", STOPS, "the state has the load's record")                        \
-    X("flow.after_load_finish", STOPS, "the load's record is finished")                         \
-    X("flow.after_sink_commit", FAILS, "the sink has it, the state does not")                   \
-    X("flow.after_source_open", FAILS, "the source is open, nothing was read")                  \
-    X("flow.after_stream_end", FAILS, "the sink published a load, the state does not know")     \
-    X("flow.before_load_finish", STOPS, "every stream is complete, the record is not finished") \
-    X("flow.before_shard", FAILS, "a shard is about to be opened")                              \
-    X("flow.before_sink_commit", FAILS, "all is written, nothing is committed")                 \
-    X("flow.before_stream_end", FAILS, "all rows are committed, the load is not published")     \
-    X("state.commit", FAILS, "a change of the state is about to become durable")                \
+#define SLUICE_FAILPOINT_NAMES(X)                                                                \
+    X("flow.after_batch", FAILS, "a batch of a load went to the sinks")                          \
+    X("flow.after_complete_state", STOPS, "the state knows that a stream is complete")           \
+    X("flow.after_lane_state", STOPS, "the state knows what a lane of a load committed")         \
+    X("flow.after_load_begin", STOPS, "the state has the load's record")                         \
+    X("flow.after_load_finish", STOPS, "the load's record is finished")                          \
+    X("flow.after_sink_commit", FAILS, "a sink has rows of a load, the state does not")          \
+    X("flow.after_source_open", FAILS, "the source is open, nothing was read")                   \
+    X("flow.after_stream_end", FAILS, "a sink published a load, the state does not know")        \
+    X("flow.before_load_finish", STOPS, "every stream is complete, the record is not finished")  \
+    X("flow.before_shard", FAILS, "a shard of a load is about to be opened")                     \
+    X("flow.before_sink_commit", FAILS, "rows of a load are written, not committed")             \
+    X("flow.before_stream_end", FAILS, "all rows are committed, the load is not published")      \
+    X("flow.feed_after_batch", FAILS, "a feed gave a batch, no lane has it")                     \
+    X("flow.feed_after_commit", FAILS, "a sink committed changes, as if its reply were lost")    \
+    X("flow.feed_after_state", FAILS, "the state knows the positions, the source does not")      \
+    X("flow.feed_before_ack", FAILS, "the source is about to be told what it may forget")        \
+    X("flow.feed_before_commit", FAILS, "changes are written, the sink was not asked to commit") \
+    X("flow.feed_before_lane", FAILS, "a lane for changes is about to be opened")                \
+    X("flow.feed_before_open", FAILS, "a feed is about to be opened, or opened again")           \
+    X("flow.feed_before_schema", FAILS, "a sink is about to learn of a version of columns")      \
+    X("flow.feed_before_start", FAILS, "the loads are settled, the feed has no thread yet")      \
+    X("flow.feed_before_state", FAILS, "sinks committed, the state is about to learn it")        \
+    X("flow.feed_before_write", FAILS, "a batch of changes is about to be written")              \
+    X("lake.after_file", FAILS, "a file is whole, no manifest names it")                         \
+    X("lake.after_manifest", FAILS, "a manifest is there, as if its reply were lost")            \
+    X("lake.before_file", FAILS, "a file is written and about to be finished")                   \
+    X("lake.before_manifest", FAILS, "files are whole, the manifest is about to be written")     \
+    X("postgres.after_publication", FAILS, "the publication is there, the slot is not")          \
+    X("postgres.before_publication", FAILS, "nothing was made at the source")                    \
+    X("state.commit", FAILS, "a change of the state is about to become durable")                 \
     X("state.write", FAILS, "a batch of changes is about to be written to the state")
 
 #endif /* SLUICE_BASE_FAILPOINT_NAMES_H */
