@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "flow/internal.h"
+#include "flow/feed.h"
 #include "log/log.h"
 
 int sluice_flow_chooses(const struct sluice_pipeline_node *node,
@@ -62,6 +62,15 @@ static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc
     ctx->seen++;
     sluice_tables_note(&source->node->tables, desc->name, ctx->met);
     if (!sluice_flow_chooses(source->node, &source->engine->options, desc)) {
+        return SLUICE_OK;
+    }
+    if (sluice_flow_has_changes(source->engine) && (desc->flags & SLUICE_STREAM_CAN_CHANGES) == 0 &&
+        problem == NULL) {
+        sluice_log_line(
+            SLUICE_LOG_WARN, source->node->id,
+            "left out: the source has no changes of it, so it cannot be followed (hint: "
+            "load it by a pipeline with mode: full_load_only) stream=%s",
+            desc->name);
         return SLUICE_OK;
     }
     struct sluice_flow_stream *stream = sluice_flow_source_stream(source, desc->name);
@@ -128,7 +137,18 @@ static sluice_status look_complete(struct sluice_flow_stream *stream, size_t i,
     const struct sluice_flow_complete *found =
         sluice_map_get(&leaf->sink->complete, leaf->desc->name);
     leaf->complete = known == SLUICE_STATE_STREAM_COMPLETE || (known >= 0 && found != NULL);
-    if (leaf->complete && known != SLUICE_STATE_STREAM_COMPLETE) {
+    if (!leaf->complete) {
+        return SLUICE_OK;
+    }
+    const struct sluice_feed_position *at =
+        known == SLUICE_STATE_STREAM_COMPLETE
+            ? sluice_flow_known_position(stream->source->engine, stream->source->node->id,
+                                         stream->name, leaf->sink->node->id)
+            : &found->position;
+    if (at != NULL && !sluice_flow_leaf_place(leaf, sluice_feed_position_bytes(at))) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+    }
+    if (known != SLUICE_STATE_STREAM_COMPLETE) {
         leaf->rows = found->rows;
         (void)snprintf(stream->run, sizeof stream->run, "%s", found->run);
         return sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_COMPLETE, NULL, err);
@@ -136,21 +156,77 @@ static sluice_status look_complete(struct sluice_flow_stream *stream, size_t i,
     return SLUICE_OK;
 }
 
+/* The table behind the name is the one that was loaded before: a source may say which it is. 0 = it
+ * was dropped and made anew meanwhile, so what was loaded is of another table. */
+static sluice_status check_incarnation(struct sluice_flow_stream *stream, int *same,
+                                       struct sluice_error *err)
+{
+    struct sluice_engine *engine = stream->source->engine;
+    const struct sluice_stream_desc *desc = stream->desc;
+    const char *is = NULL;
+    *same = 1;
+    for (uint32_t i = 0; i < desc->property_count; i++) {
+        if (strcmp(desc->properties[i].key, "incarnation") == 0) {
+            is = desc->properties[i].value;
+        }
+    }
+    if (is == NULL || engine->state == NULL) {
+        return SLUICE_OK;
+    }
+    struct sluice_str key = SLUICE_STR_INIT;
+    char *was = NULL;
+    sluice_str_printf(&key, "%s/%s", stream->source->node->id, stream->name);
+    sluice_status status =
+        sluice_state_identity_get(engine->state, sluice_str_text(&key), &was, err);
+    if (status == SLUICE_E_NOT_FOUND) {
+        sluice_error_clear(err);
+        status = SLUICE_OK;
+    }
+    int known = was != NULL && strcmp(was, is) == 0;
+    *same = was == NULL || known;
+    if (status >= 0 && !known) {
+        status = sluice_state_identity_put(engine->state, sluice_str_text(&key), is, err);
+    }
+    if (status >= 0 && !*same) {
+        sluice_log_line(SLUICE_LOG_WARN, stream->source->node->id,
+                        "the table was dropped and made anew since it was loaded: it is loaded "
+                        "again stream=%s",
+                        stream->name);
+    }
+    sluice_free(was);
+    sluice_str_free(&key);
+    return status;
+}
+
 /* Which sinks still have to get the stream in this load. */
 static sluice_status mark_needed(struct sluice_flow_stream *stream, struct sluice_error *err)
 {
     int needed = 0;
     int wired = 0;
+    int same = 1;
+    int changes = sluice_flow_has_changes(stream->source->engine);
+    int loads = sluice_flow_has_load(stream->source->engine) &&
+                (stream->desc->flags & SLUICE_STREAM_NO_LOAD) == 0;
+    if (changes) {
+        SLUICE_TRY(check_incarnation(stream, &same, err));
+    }
     for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
         struct sluice_flow_leaf *leaf = &stream->leaves[i];
         wired |= leaf->desc != NULL;
-        if (leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed)) {
+        if (loads && same && leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed)) {
             SLUICE_TRY(look_complete(stream, i, err));
         }
-        leaf->needed = leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed);
+        leaf->needed =
+            loads && leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed);
+        leaf->follows = changes && leaf->desc != NULL;
+        stream->source->had_whole |= leaf->complete;
         needed |= leaf->needed;
     }
     stream->selected = needed;
+    stream->follows = changes && wired;
+    if (!needed && wired && !loads && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
+        atomic_store(&stream->status, SLUICE_PROGRESS_FOLLOWING);
+    }
     if (!needed && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
         atomic_store(&stream->status, SLUICE_PROGRESS_SKIPPED);
         sluice_log_line(wired ? SLUICE_LOG_INFO : SLUICE_LOG_WARN, stream->source->node->id,
@@ -166,6 +242,9 @@ static sluice_status mark_needed(struct sluice_flow_stream *stream, struct sluic
 static int is_over(const struct sluice_flow_stream *stream)
 {
     int32_t status = atomic_load(&stream->status);
+    if (sluice_flow_has_changes(stream->source->engine)) {
+        return atomic_load(&stream->abandoned); /* whole or not: a new attempt follows it */
+    }
     return atomic_load(&stream->abandoned) || status == SLUICE_PROGRESS_COMPLETE ||
            status == SLUICE_PROGRESS_SKIPPED;
 }
@@ -224,6 +303,7 @@ sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
     for (size_t i = 0; i < source->stream_count; i++) {
         struct sluice_flow_stream *stream = source->streams[i];
         stream->selected = 0;
+        stream->follows = 0;
         if (is_over(stream)) {
             continue;
         }

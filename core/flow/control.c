@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "flow/feed.h"
 #include "log/log.h"
 
 #define LOOP_US 200000 /* how late a delayed reopening may be noticed */
@@ -256,7 +257,7 @@ static sluice_status open_sink(struct sluice_engine *engine, struct sluice_flow_
     for (;;) {
         sluice_error_clear(err);
         sluice_status status = sluice_flow_sink_open(engine, sink, err);
-        if (status >= 0 && engine->resumed) {
+        if (status >= 0 && (engine->resumed || sluice_flow_has_changes(engine))) {
             status = sluice_flow_sink_recover(engine, sink, err);
         }
         if (status >= 0) {
@@ -325,6 +326,7 @@ static int reopen_lost(struct sluice_engine *engine)
         if (running || now_us() < source->reopen_at_us) {
             continue;
         }
+        sluice_feeds_stop_source(source);
         sluice_flow_source_close(source);
         struct sluice_error err = SLUICE_ERROR_INIT;
         if (open_source(engine, source, &err) < 0 && !sluice_flow_stopped(engine)) {
@@ -341,7 +343,9 @@ void sluice_control_loop(struct sluice_engine *engine)
         if (sluice_flow_stopped(engine)) {
             break;
         }
-        if (!reopen_lost(engine) && sluice_pool_idle(engine)) {
+        int waiting = reopen_lost(engine);
+        sluice_feeds_step(engine);
+        if (!waiting && sluice_pool_idle(engine) && !sluice_feeds_active(engine)) {
             break;
         }
     }

@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/limits.h"
 #include "flow/control.h"
+#include "flow/feed.h"
 #include "log/log.h"
 
 #define MEMORY_PER_WORKER (8u * 1024u * 1024u) /* a batch, and what the source holds */
@@ -136,7 +137,7 @@ void sluice_engine_destroy(struct sluice_engine *engine)
     }
     sluice_free(engine->sources);
     sluice_free(engine->sinks);
-    sluice_map_free(&engine->known);
+    sluice_flow_known_free(engine);
     sluice_metrics_destroy(engine->metrics);
     sluice_budget_free(&engine->budget);
     sluice_cancel_free(&engine->cancel);
@@ -195,13 +196,58 @@ void sluice_flow_fail(struct sluice_engine *engine, const struct sluice_error *e
     }
 }
 
+/* Feeds are given time to commit what they have, by the controller; loads are cut off at once. */
 void sluice_engine_drain(struct sluice_engine *engine)
 {
     atomic_store(&engine->drained, 1);
-    sluice_flow_cancel_all(engine);
+    pthread_mutex_lock(&engine->mutex);
+    int feeds = 0;
+    for (size_t i = 0; i < engine->source_count; i++) {
+        for (struct sluice_feed *feed = engine->sources[i].feeds; feed != NULL; feed = feed->next) {
+            feeds |= atomic_load(&feed->started);
+            atomic_store(&feed->stop, 1);
+        }
+    }
+    pthread_cond_broadcast(&engine->work);
+    pthread_cond_broadcast(&engine->events);
+    pthread_mutex_unlock(&engine->mutex);
+    if (!feeds) {
+        sluice_flow_cancel_all(engine);
+    }
 }
 
 /* ---- run ---- */
+
+int sluice_flow_has_changes(const struct sluice_engine *engine)
+{
+    return engine->pipeline->mode != SLUICE_MODE_FULL_LOAD_ONLY;
+}
+
+int sluice_flow_has_load(const struct sluice_engine *engine)
+{
+    return engine->pipeline->mode != SLUICE_MODE_CDC_ONLY;
+}
+
+/* The last load goes on if it is not finished. One with changes never is; it ends when the pipeline
+ * becomes a full_load_only one, whose loads are apart. */
+static sluice_status resume_load(struct sluice_engine *engine, struct sluice_error *err)
+{
+    struct sluice_state_load *load = &engine->load;
+    int32_t mode = engine->pipeline->mode;
+    int was_changes = load->mode != SLUICE_MODE_FULL_LOAD_ONLY;
+    if (was_changes == sluice_flow_has_changes(engine)) {
+        engine->resumed = load->finished_us == 0 || was_changes;
+    }
+    else if (load->finished_us == 0) {
+        SLUICE_TRY(sluice_state_load_finish(engine->state, load->load_id,
+                                            sluice_now_us(SLUICE_CLOCK_WALL), err));
+    }
+    if (engine->resumed && load->mode != mode) {
+        load->mode = mode;
+        return sluice_state_load_set_mode(engine->state, load->load_id, mode, err);
+    }
+    return SLUICE_OK;
+}
 
 static sluice_status choose_load(struct sluice_engine *engine, struct sluice_error *err)
 {
@@ -215,49 +261,26 @@ static sluice_status choose_load(struct sluice_engine *engine, struct sluice_err
         return SLUICE_OK;
     }
     sluice_status status = sluice_state_load_last(engine->state, &engine->load, err);
-    if (status >= 0 && engine->load.finished_us == 0) {
-        engine->resumed = 1;
-        return SLUICE_OK;
-    }
     if (status < 0 && status != SLUICE_E_NOT_FOUND) {
         return status;
+    }
+    if (status >= 0) {
+        SLUICE_TRY(resume_load(engine, err));
+        if (engine->resumed) {
+            return SLUICE_OK;
+        }
     }
     return sluice_state_load_begin(engine->state, now, engine->pipeline->mode, &engine->load, err);
 }
 
-static int known_key(struct sluice_str *key, const char *source, const char *stream,
-                     const char *sink)
+/* A pipeline that only loads must say so: many wait in vain for changes. */
+static void say_mode(const struct sluice_engine *engine)
 {
-    sluice_str_printf(key, "%s\x1f%s\x1f%s", source, stream, sink);
-    return !key->failed;
-}
-
-/* What the map of known streams points to: one constant for each status. */
-static const int32_t known_statuses[] = {SLUICE_STATE_STREAM_PENDING, SLUICE_STATE_STREAM_LOADING,
-                                         SLUICE_STATE_STREAM_COMPLETE, SLUICE_STATE_STREAM_FAILED};
-
-static sluice_status keep_known(void *ctx, const struct sluice_state_stream *stream)
-{
-    struct sluice_engine *engine = ctx;
-    if (stream->status < 0 || stream->status > SLUICE_STATE_STREAM_FAILED) {
-        return SLUICE_OK; /* of a newer version: read anew */
+    if (engine->pipeline->mode == SLUICE_MODE_FULL_LOAD_ONLY) {
+        sluice_log_line(SLUICE_LOG_INFO, "flow",
+                        "mode full_load_only: changes made after this load are not captured (hint: "
+                        "set mode: full_load_and_cdc to follow them)");
     }
-    struct sluice_str key = SLUICE_STR_INIT;
-    int ok = known_key(&key, stream->source, stream->stream, stream->sink) &&
-             sluice_map_put(&engine->known, key.data,
-                            (void *)(uintptr_t)&known_statuses[stream->status]);
-    sluice_str_free(&key);
-    return ok ? SLUICE_OK : SLUICE_E_NOMEM;
-}
-
-int32_t sluice_flow_known(const struct sluice_engine *engine, const char *source,
-                          const char *stream, const char *sink)
-{
-    struct sluice_str key = SLUICE_STR_INIT;
-    const int32_t *found =
-        known_key(&key, source, stream, sink) ? sluice_map_get(&engine->known, key.data) : NULL;
-    sluice_str_free(&key);
-    return found != NULL ? *found : -1;
 }
 
 static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *err)
@@ -268,12 +291,15 @@ static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *
     sluice_log_line(SLUICE_LOG_INFO, "flow", "%s pipeline=%s load=%s workers=%u",
                     engine->resumed ? "going on with an unfinished load" : "load begins",
                     engine->pipeline->name, engine->load.load_id, engine->worker_count);
+    say_mode(engine);
     if (engine->state != NULL) {
         SLUICE_TRY(sluice_state_run_begin(engine->state, engine->load.load_id,
                                           sluice_now_us(SLUICE_CLOCK_WALL), &engine->run_id, err));
         if (engine->resumed) {
-            SLUICE_TRY(
-                sluice_state_streams(engine->state, engine->load.load_id, keep_known, engine, err));
+            SLUICE_TRY(sluice_flow_known_read(engine, err));
+        }
+        if (sluice_flow_has_changes(engine)) {
+            SLUICE_TRY(sluice_flow_kept_feeds_read(engine, err));
         }
     }
     SLUICE_TRY(sluice_control_open(engine, err));
@@ -299,7 +325,11 @@ static sluice_status finish_state(struct sluice_engine *engine, const struct slu
         (void)snprintf(message, sizeof message, "%u of %u tables failed", progress.streams_failed,
                        progress.streams_total);
     }
-    if (died == NULL && engine->opened && engine->streams_left == 0) {
+    if (died == NULL && engine->opened && engine->streams_left == 0 &&
+        sluice_flow_has_changes(engine)) {
+        outcome = atomic_load(&engine->drained) ? "stopped" : outcome; /* its load never ends */
+    }
+    else if (died == NULL && engine->opened && engine->streams_left == 0) {
         SLUICE_FAILPOINT("flow.before_load_finish");
         SLUICE_TRY(sluice_state_load_finish(engine->state, engine->load.load_id, now, err));
         SLUICE_FAILPOINT("flow.after_load_finish");
@@ -321,6 +351,10 @@ sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_erro
     }
     if (status >= 0) {
         sluice_control_loop(engine);
+    }
+    sluice_feeds_stop(engine);
+    if (atomic_load(&engine->drained)) {
+        sluice_flow_cancel_all(engine); /* what a load still does */
     }
     sluice_pool_stop(engine);
     sluice_control_end(engine);
@@ -352,7 +386,8 @@ sluice_status sluice_engine_run(struct sluice_engine *engine, struct sluice_erro
 
 static double stream_share(struct sluice_flow_stream *stream, int32_t status)
 {
-    if (status == SLUICE_PROGRESS_COMPLETE || status == SLUICE_PROGRESS_SKIPPED) {
+    if (status == SLUICE_PROGRESS_COMPLETE || status == SLUICE_PROGRESS_SKIPPED ||
+        status == SLUICE_PROGRESS_FOLLOWING) {
         return 1.0;
     }
     int64_t estimate = atomic_load(&stream->rows_estimate);
@@ -378,12 +413,14 @@ static void visit_stream(struct sluice_flow_stream *stream, struct sluice_progre
                                           .started_us = atomic_load(&stream->started_us),
                                           .finished_us = atomic_load(&stream->finished_us),
                                           .retries = atomic_load(&stream->retries),
-                                          .message = atomic_load(&stream->message)};
+                                          .message = atomic_load(&stream->message),
+                                          .changes = atomic_load(&stream->changes)};
     out->streams_total++;
     out->rows += view.rows;
     out->bytes_read += view.bytes;
-    out->streams_complete +=
-        status == SLUICE_PROGRESS_COMPLETE || status == SLUICE_PROGRESS_SKIPPED;
+    out->streams_complete += status == SLUICE_PROGRESS_COMPLETE ||
+                             status == SLUICE_PROGRESS_SKIPPED ||
+                             status == SLUICE_PROGRESS_FOLLOWING;
     out->streams_failed += status == SLUICE_PROGRESS_FAILED;
     if (visit != NULL) {
         visit(ctx, &view);

@@ -46,8 +46,9 @@ enum {
     SLUICE_PROGRESS_RUNNING = 1,
     SLUICE_PROGRESS_COMPLETE = 2,
     SLUICE_PROGRESS_FAILED = 3,
-    SLUICE_PROGRESS_SKIPPED = 4, /* complete since an earlier run of this load */
-    SLUICE_PROGRESS_STOPPED = 5  /* drained before its end */
+    SLUICE_PROGRESS_SKIPPED = 4,  /* complete since an earlier run of this load */
+    SLUICE_PROGRESS_STOPPED = 5,  /* drained before its end */
+    SLUICE_PROGRESS_FOLLOWING = 6 /* nothing to load: its changes alone are followed */
 };
 
 struct sluice_progress_stream {

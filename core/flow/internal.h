@@ -18,6 +18,26 @@
 #include "sluice/backoff.h"
 #include "sluice/schema.h"
 
+struct sluice_feed; /* feed.h */
+
+/* A resume position: opaque bytes of the source that memcmp orders. */
+struct sluice_feed_position {
+    uint8_t *data; /* owned; NULL when cap is 0 */
+    uint32_t size;
+    uint32_t cap;
+};
+
+/* How far a feed came in a sink, by the state or by the sink's own token. */
+struct sluice_flow_kept_feed {
+    char *source; /* of the state alone, like the next two */
+    char *shard;
+    char *sink;
+    uint64_t epoch;
+    struct sluice_feed_position position;
+    uint64_t changes;
+    uint64_t transactions;
+};
+
 /* ---- a sink instance ---- */
 struct sluice_flow_sink {
     const struct sluice_pipeline_node *node;
@@ -27,11 +47,16 @@ struct sluice_flow_sink {
     struct sluice_map
         complete; /* stream name -> struct sluice_flow_complete: recovered for this load */
     struct sluice_map begun; /* stream name -> source id: who writes it in this run */
+    struct sluice_map lanes; /* shard id -> struct sluice_flow_kept_feed: its newest token */
+    int recovers;            /* the sink keeps tokens */
+    int ctl_ready;
+    pthread_mutex_t ctl; /* one [ctl] call at a time: lanes of feeds make some, too */
 };
 
 struct sluice_flow_complete {
     uint64_t rows;
     char run[40];
+    struct sluice_feed_position position; /* of the load */
 };
 
 /* ---- one stream's way into one sink ---- */
@@ -40,6 +65,9 @@ struct sluice_flow_leaf {
     struct sluice_stream_desc *desc; /* as it reaches the sink; NULL = dropped */
     int needed; /* this load has to bring it; does not change while shards of the stream are read */
     int complete;
+    int follows;    /* changes of the stream go to this sink */
+    void *position; /* owned: the load's; changes at or before it are in the load */
+    uint64_t position_size;
     _Atomic int32_t failed; /* given up; workers look, so that they write no more for it */
     uint32_t shards_left;   /* not yet committed in this attempt; controller only */
     uint64_t rows;          /* committed in this attempt; controller only */
@@ -55,6 +83,7 @@ struct sluice_flow_stream {
     struct sluice_flow_leaf *leaves; /* as source->tree.leaves */
     _Atomic int32_t status;          /* SLUICE_PROGRESS_* */
     _Atomic int32_t abandoned;       /* running shards are to stop: no sink takes it any more */
+    _Atomic uint64_t changes;        /* of its feed, by this process */
     _Atomic uint64_t rows;           /* read in this attempt */
     _Atomic uint64_t bytes;
     _Atomic int64_t limit_left; /* rows that may still be read; INT64_MAX = no limit */
@@ -62,10 +91,12 @@ struct sluice_flow_stream {
     _Atomic int64_t finished_us;
     _Atomic uint32_t retries;
     _Atomic int64_t rows_estimate;
-    _Atomic(char *) message; /* why it failed; set once */
-    int selected;            /* by the attempt that is being opened */
-    int opened;              /* by that attempt: the source delivers it */
-    uint32_t discovered;     /* generation that last saw it */
+    _Atomic(char *) message;              /* why it failed; set once */
+    int selected;                         /* to be loaded by the attempt that is being opened */
+    int follows;                          /* its changes are followed */
+    struct sluice_stream_desc *feed_desc; /* as open() gave it, with the source's ids */
+    int opened;                           /* by that attempt: the source delivers it */
+    uint32_t discovered;                  /* generation that last saw it */
 };
 
 /* ---- a shard to be read ---- */
@@ -110,6 +141,9 @@ struct sluice_flow_source {
     size_t stream_count;
     size_t stream_cap;
     struct sluice_map by_name; /* stream name -> stream */
+    struct sluice_feed *feeds; /* one per CHANGES shard; the list is guarded by engine->mutex */
+    int had_whole;             /* some stream was complete when this attempt opened */
+    int64_t measured_us;
 };
 
 /* ---- the engine ---- */
@@ -125,8 +159,12 @@ struct sluice_engine {
     struct sluice_metrics *metrics;
     struct sluice_flow_env env;
     struct sluice_state_load load;
-    _Atomic(const char *) load_id; /* of `load`, for watchers; "" until it is chosen */
-    struct sluice_map known;       /* "source\x1fstream\x1fsink" -> int32_t: status by the state */
+    _Atomic(const char *) load_id;            /* of `load`, for watchers; "" until it is chosen */
+    struct sluice_flow_kept_feed *kept_feeds; /* by the state, when the run began */
+    size_t kept_feed_count;
+    size_t kept_feed_cap;
+    struct sluice_map known_positions; /* as `known` -> struct sluice_feed_position */
+    struct sluice_map known; /* "source\x1fstream\x1fsink" -> int32_t: status by the state */
     int resumed;
     int opened;            /* every node is open: all streams are known */
     uint32_t streams_left; /* at the end: neither complete nor given up */
@@ -159,6 +197,12 @@ struct sluice_engine {
     int64_t started_us;
 };
 
+/* known.c [ctl] */
+sluice_status sluice_flow_known_read(struct sluice_engine *engine, struct sluice_error *err);
+sluice_status sluice_flow_kept_feeds_read(struct sluice_engine *engine, struct sluice_error *err);
+void sluice_flow_known_free(struct sluice_engine *engine);
+sluice_status sluice_flow_forget_left(struct sluice_flow_source *source, struct sluice_error *err);
+
 /* engine.c */
 void sluice_flow_fail(struct sluice_engine *engine, const struct sluice_error *err);
 int sluice_flow_stopped(struct sluice_engine *engine); /* drained, failed or cancelled */
@@ -168,6 +212,16 @@ int64_t sluice_flow_row_limit(const struct sluice_engine *engine); /* INT64_MAX 
 int32_t sluice_flow_known(const struct sluice_engine *engine, const char *source,
                           const char *stream, const char *sink);
 
+const struct sluice_feed_position *sluice_flow_known_position(const struct sluice_engine *engine,
+                                                              const char *source,
+                                                              const char *stream, const char *sink);
+const struct sluice_flow_kept_feed *sluice_flow_kept_feed(const struct sluice_engine *engine,
+                                                          const char *source, const char *shard,
+                                                          const char *sink);
+/* 1 if the mode has changes, or a load. */
+int sluice_flow_has_changes(const struct sluice_engine *engine);
+int sluice_flow_has_load(const struct sluice_engine *engine);
+
 /* sink.c [ctl] */
 sluice_status sluice_flow_sink_open(struct sluice_engine *engine, struct sluice_flow_sink *sink,
                                     struct sluice_error *err);
@@ -176,6 +230,10 @@ sluice_status sluice_flow_sink_recover(struct sluice_engine *engine, struct slui
 sluice_status sluice_flow_sink_begin(struct sluice_flow_sink *sink,
                                      const struct sluice_stream_desc *desc, const char *source,
                                      const char *run, struct sluice_error *err);
+/* Changes of the stream will follow, in this version. Also on lane threads. */
+sluice_status sluice_flow_sink_begin_changes(struct sluice_flow_sink *sink,
+                                             const struct sluice_stream_desc *desc,
+                                             const char *source, struct sluice_error *err);
 sluice_status sluice_flow_sink_end(struct sluice_engine *engine, struct sluice_flow_stream *stream,
                                    struct sluice_flow_leaf *leaf, struct sluice_error *err);
 void sluice_flow_sink_close(struct sluice_engine *engine, struct sluice_flow_sink *sink);
@@ -207,6 +265,10 @@ void sluice_flow_source_free(struct sluice_flow_source *source);
 sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
                                       struct sluice_flow_shard **shards, struct sluice_error *err);
 void sluice_flow_source_close(struct sluice_flow_source *source);
+/* Asks the source how far behind `position` is; UNSUPPORTED if it cannot tell. */
+sluice_status sluice_flow_source_measure(struct sluice_flow_source *source,
+                                         struct sluice_bytes position,
+                                         struct sluice_source_lag *out, struct sluice_error *err);
 void sluice_flow_shard_free(struct sluice_flow_shard *shard);
 
 /* The waits of `retry`, whose max of 0 means no further try (a backoff's means no limit). */
@@ -223,6 +285,13 @@ void sluice_flow_stream_fail(struct sluice_flow_stream *stream, const struct slu
 sluice_status sluice_flow_stream_remember(struct sluice_flow_stream *stream, size_t leaf,
                                           int32_t status, const char *message,
                                           struct sluice_error *err);
+
+/* The engine's id of a version of the stream's columns: the same in every process. [any] */
+sluice_status sluice_flow_schema_id(struct sluice_flow_stream *stream,
+                                    const struct sluice_stream_desc *desc, uint64_t *out,
+                                    struct sluice_error *err);
+/* Remembers where the stream's load in that sink stands. 0 = out of memory. [ctl] */
+int sluice_flow_leaf_place(struct sluice_flow_leaf *leaf, struct sluice_bytes position);
 
 /* Gives the stream up in one sink. The others go on with it; if there are none, it is over. [ctl] */
 void sluice_flow_leaf_fail(struct sluice_flow_stream *stream, size_t leaf,

@@ -174,6 +174,7 @@ static sluice_status push_batch(struct shard_run *run, struct sluice_batch *batc
         return status;
     }
     batch->stream_id = stream->desc->stream_id;
+    batch->schema_id = stream->desc->schema_id;
     int64_t rows = take_limit(stream, batch->array.length);
     int reached = rows < batch->array.length;
     batch->array.length = rows;

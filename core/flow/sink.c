@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "flow/internal.h"
+#include "flow/feed.h"
 #include "flow/token.h"
 #include "log/log.h"
 
@@ -37,6 +37,10 @@ sluice_status sluice_flow_sink_open(struct sluice_engine *engine, struct sluice_
                                         .cancel = &engine->cancel,
                                         .budget = &engine->budget,
                                         .metrics = engine->metrics};
+    if (!sink->ctl_ready) {
+        pthread_mutex_init(&sink->ctl, NULL);
+        sink->ctl_ready = 1;
+    }
     SLUICE_TRY(sluice_host_create(&params, &sink->host, err));
     struct sluice_sink *created = NULL;
     sluice_status status = sink->api->create(sluice_host_table(sink->host), &created, err);
@@ -65,6 +69,7 @@ sluice_status sluice_flow_sink_open(struct sluice_engine *engine, struct sluice_
 struct recover_ctx {
     struct sluice_engine *engine;
     struct sluice_flow_sink *sink;
+    int streams_left; /* the state has a stream whose end it may have missed */
 };
 
 /* By the state. Completions are written to it in the sink's order, so all older ones are there too. */
@@ -79,8 +84,78 @@ static int is_known_complete(const struct recover_ctx *ctx, const char *stream)
     return 0;
 }
 
-/* Newest first: the first record of another load ends the visit, as does what is known already (a
- * large load leaves very many records). */
+/* 1 if the state knows a lane of this sink whose token has not been met yet. `committed`: only those
+ * that have ever committed. */
+static int lanes_left(const struct recover_ctx *ctx, int committed)
+{
+    for (size_t i = 0; i < ctx->engine->kept_feed_count; i++) {
+        const struct sluice_flow_kept_feed *kept = &ctx->engine->kept_feeds[i];
+        if (strcmp(kept->sink, ctx->sink->node->id) == 0 && (!committed || kept->epoch > 0) &&
+            !sluice_map_has(&ctx->sink->lanes, kept->shard)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* No older record can tell anything new about feeds. `of_load`: the record at hand is of a load. */
+static int has_all_lanes(const struct recover_ctx *ctx, int of_load)
+{
+    const struct sluice_engine *engine = ctx->engine;
+    if (!sluice_flow_has_changes(engine)) {
+        return 1;
+    }
+    if (engine->kept_feed_count > 0) {
+        /* A lane's first commit may not have come to the state, but is newer than loads. */
+        return !lanes_left(ctx, of_load);
+    }
+    /* A state that was lost, or a first start. What stands before a load is in that load. */
+    return of_load || ctx->sink->lanes.count >= engine->source_count;
+}
+
+static sluice_status keep_lane(struct recover_ctx *ctx, const char *shard,
+                               const struct sluice_token *token)
+{
+    if (token->position.size == 0 || sluice_map_has(&ctx->sink->lanes, shard)) {
+        return SLUICE_OK; /* of a load, or older */
+    }
+    struct sluice_flow_kept_feed *kept = sluice_alloc_zero(1, sizeof *kept);
+    if (kept == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    kept->epoch = token->epoch;
+    if (!sluice_feed_position_set(&kept->position, token->position) ||
+        !sluice_map_put(&ctx->sink->lanes, shard, kept)) {
+        sluice_feed_position_free(&kept->position);
+        sluice_free(kept);
+        return SLUICE_E_NOMEM;
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status keep_complete(struct recover_ctx *ctx, const struct sluice_recovered *found,
+                                   const struct sluice_token *token)
+{
+    if (sluice_map_has(&ctx->sink->complete, found->stream)) {
+        return SLUICE_OK;
+    }
+    struct sluice_flow_complete *kept = sluice_alloc_zero(1, sizeof *kept);
+    if (kept == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    kept->rows = found->rows;
+    (void)snprintf(kept->run, sizeof kept->run, "%s", found->run != NULL ? found->run : "");
+    if (!sluice_feed_position_set(&kept->position, token->position) ||
+        !sluice_map_put(&ctx->sink->complete, found->stream, kept)) {
+        sluice_feed_position_free(&kept->position);
+        sluice_free(kept);
+        return SLUICE_E_NOMEM;
+    }
+    return SLUICE_OK;
+}
+
+/* Newest first, and no further than needed: the first record of another load, or of what is known
+ * already, ends the look at loads; the newest token of each lane that at feeds. */
 static sluice_status keep_recovered(void *vctx, const struct sluice_recovered *found)
 {
     struct recover_ctx *ctx = vctx;
@@ -90,43 +165,52 @@ static sluice_status keep_recovered(void *vctx, const struct sluice_recovered *f
         sluice_log_line(SLUICE_LOG_WARN, ctx->sink->node->id, "token not read: %s", err.message);
         return SLUICE_OK;
     }
-    if (!sluice_token_field_is(token.load_id, ctx->engine->load.load_id)) {
-        return SLUICE_END;
+    if (found->kind == SLUICE_RECOVERED_LANE && found->shard_id != NULL &&
+        sluice_flow_has_changes(ctx->engine)) {
+        SLUICE_TRY(keep_lane(ctx, found->shard_id, &token));
     }
-    if (found->kind != SLUICE_RECOVERED_STREAM_COMPLETE || found->stream == NULL ||
-        sluice_map_has(&ctx->sink->complete, found->stream)) {
-        return SLUICE_OK;
+    int ours = sluice_token_field_is(token.load_id, ctx->engine->load.load_id);
+    int complete = found->kind == SLUICE_RECOVERED_STREAM_COMPLETE && found->stream != NULL;
+    if (!ours || (complete && is_known_complete(ctx, found->stream))) {
+        ctx->streams_left = 0;
     }
-    if (is_known_complete(ctx, found->stream)) {
-        return SLUICE_END;
+    if (ctx->streams_left && complete) {
+        SLUICE_TRY(keep_complete(ctx, found, &token));
     }
-    struct sluice_flow_complete *kept = sluice_alloc_zero(1, sizeof *kept);
-    if (kept == NULL) {
-        return SLUICE_E_NOMEM;
-    }
-    kept->rows = found->rows;
-    (void)snprintf(kept->run, sizeof kept->run, "%s", found->run != NULL ? found->run : "");
-    if (!sluice_map_put(&ctx->sink->complete, found->stream, kept)) {
+    return !ctx->streams_left && has_all_lanes(ctx, complete || token.position.size == 0)
+               ? SLUICE_END
+               : SLUICE_OK;
+}
+
+static void forget_lanes(struct sluice_flow_sink *sink)
+{
+    for (size_t i = 0; i < sink->lanes.count; i++) {
+        struct sluice_flow_kept_feed *kept = sink->lanes.entries[i].value;
+        sluice_feed_position_free(&kept->position);
         sluice_free(kept);
-        return SLUICE_E_NOMEM;
     }
-    return SLUICE_OK;
+    sluice_map_free(&sink->lanes);
 }
 
 sluice_status sluice_flow_sink_recover(struct sluice_engine *engine, struct sluice_flow_sink *sink,
                                        struct sluice_error *err)
 {
-    struct recover_ctx ctx = {.engine = engine, .sink = sink};
+    struct recover_ctx ctx = {.engine = engine, .sink = sink, .streams_left = engine->resumed};
+    pthread_mutex_lock(&sink->ctl);
+    forget_lanes(sink);
     sluice_status status = sink->api->recover(sink->sink, keep_recovered, &ctx, err);
+    pthread_mutex_unlock(&sink->ctl);
+    sink->recovers = status >= 0;
     if (status == SLUICE_E_UNSUPPORTED) {
         return SLUICE_OK; /* keeps no tokens: the state alone tells */
     }
     return status < 0 ? sluice_error_wrap(err, "sink %s: recovering", sink->node->id) : SLUICE_OK;
 }
 
-sluice_status sluice_flow_sink_begin(struct sluice_flow_sink *sink,
-                                     const struct sluice_stream_desc *desc, const char *source,
-                                     const char *run, struct sluice_error *err)
+/* Notes who writes the stream to this sink, under its ctl mutex. */
+static sluice_status note_writer(struct sluice_flow_sink *sink,
+                                 const struct sluice_stream_desc *desc, const char *source,
+                                 struct sluice_error *err)
 {
     const char *writer = sluice_map_get(&sink->begun, desc->name);
     if (writer != NULL && strcmp(writer, source) != 0) {
@@ -138,10 +222,38 @@ sluice_status sluice_flow_sink_begin(struct sluice_flow_sink *sink,
     if (writer == NULL && !sluice_map_put(&sink->begun, desc->name, (void *)(uintptr_t)source)) {
         return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
     }
+    return SLUICE_OK;
+}
+
+static sluice_status begin_stream(struct sluice_flow_sink *sink, const char *source,
+                                  const struct sluice_stream_begin *begin, struct sluice_error *err)
+{
+    pthread_mutex_lock(&sink->ctl);
+    sluice_status status = note_writer(sink, begin->desc, source, err);
+    int noted = status >= 0;
+    if (noted) {
+        status = sink->api->stream_begin(sink->sink, begin, err);
+    }
+    pthread_mutex_unlock(&sink->ctl);
+    return status < 0 && noted ? sluice_error_wrap(err, "sink %s", sink->node->id) : status;
+}
+
+sluice_status sluice_flow_sink_begin(struct sluice_flow_sink *sink,
+                                     const struct sluice_stream_desc *desc, const char *source,
+                                     const char *run, struct sluice_error *err)
+{
     struct sluice_stream_begin begin = {
         .struct_size = sizeof begin, .flags = SLUICE_BEGIN_LOAD, .desc = desc, .run = run};
-    sluice_status status = sink->api->stream_begin(sink->sink, &begin, err);
-    return status < 0 ? sluice_error_wrap(err, "sink %s", sink->node->id) : SLUICE_OK;
+    return begin_stream(sink, source, &begin, err);
+}
+
+sluice_status sluice_flow_sink_begin_changes(struct sluice_flow_sink *sink,
+                                             const struct sluice_stream_desc *desc,
+                                             const char *source, struct sluice_error *err)
+{
+    struct sluice_stream_begin begin = {
+        .struct_size = sizeof begin, .flags = SLUICE_BEGIN_CHANGES, .desc = desc};
+    return begin_stream(sink, source, &begin, err);
 }
 
 sluice_status sluice_flow_sink_end(struct sluice_engine *engine, struct sluice_flow_stream *stream,
@@ -170,7 +282,9 @@ sluice_status sluice_flow_sink_end(struct sluice_engine *engine, struct sluice_f
                                         .load_position_text = stream->desc->load_position_text};
         status = sluice_failpoint_error("flow.before_stream_end", err);
         if (status >= 0) {
+            pthread_mutex_lock(&leaf->sink->ctl);
             status = leaf->sink->api->stream_end(leaf->sink->sink, &end, err);
+            pthread_mutex_unlock(&leaf->sink->ctl);
         }
         if (status >= 0) { /* as if the reply were lost */
             status = sluice_failpoint_error("flow.after_stream_end", err);
@@ -193,8 +307,15 @@ void sluice_flow_sink_close(struct sluice_engine *engine, struct sluice_flow_sin
     sluice_host_destroy(sink->host);
     sink->host = NULL;
     for (size_t i = 0; i < sink->complete.count; i++) {
-        sluice_free(sink->complete.entries[i].value);
+        struct sluice_flow_complete *kept = sink->complete.entries[i].value;
+        sluice_feed_position_free(&kept->position);
+        sluice_free(kept);
     }
+    forget_lanes(sink);
     sluice_map_free(&sink->complete);
     sluice_map_free(&sink->begun);
+    if (sink->ctl_ready) {
+        pthread_mutex_destroy(&sink->ctl);
+        sink->ctl_ready = 0;
+    }
 }

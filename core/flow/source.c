@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "flow/internal.h"
+#include "flow/feed.h"
 #include "log/log.h"
 #include "sluice/struct.h"
 
@@ -41,6 +41,7 @@ sluice_status sluice_flow_source_init(struct sluice_engine *engine,
 void sluice_flow_source_free(struct sluice_flow_source *source)
 {
     sluice_flow_source_close(source);
+    sluice_feeds_free(source);
     for (size_t i = 0; i < source->stream_count; i++) {
         sluice_flow_stream_free(source->streams[i]);
     }
@@ -98,14 +99,15 @@ static sluice_status make_selects(struct sluice_flow_source *source, struct sele
     }
     for (size_t i = 0; i < source->stream_count; i++) {
         struct sluice_flow_stream *stream = source->streams[i];
-        if (!stream->selected) {
+        if (!stream->selected && !stream->follows) {
             continue;
         }
         struct sluice_table_rule rule = {0};
         sluice_tables_rule(&source->node->tables, stream->name, &rule);
         out->items[out->count] = (struct sluice_stream_select){
             .struct_size = sizeof out->items[0],
-            .flags = SLUICE_SELECT_LOAD,
+            .flags = (stream->selected ? SLUICE_SELECT_LOAD : 0u) |
+                     (stream->follows ? SLUICE_SELECT_CHANGES : 0u),
             .name = stream->name,
             .include_count = (uint32_t)rule.include_count,
             .exclude_count = (uint32_t)rule.exclude_count,
@@ -129,8 +131,14 @@ static sluice_status keep_opened(void *vctx, const struct sluice_stream_desc *de
 {
     struct open_ctx *ctx = vctx;
     struct sluice_flow_stream *stream = sluice_flow_source_stream(ctx->source, desc->name);
-    if (stream == NULL || !stream->selected) {
+    if (stream == NULL || (!stream->selected && !stream->follows)) {
         return SLUICE_OK; /* not asked for */
+    }
+    if (problem != NULL && !stream->selected) {
+        *ctx->err = *problem; /* leaving it out would lose its changes in silence */
+        ctx->err->flags |= SLUICE_ERROR_FATAL;
+        return sluice_error_wrap(ctx->err, "cannot follow %s (exclude it to go on without)",
+                                 stream->name);
     }
     if (problem != NULL) {
         sluice_flow_stream_fail(stream, problem);
@@ -138,10 +146,15 @@ static sluice_status keep_opened(void *vctx, const struct sluice_stream_desc *de
         return SLUICE_OK;
     }
     sluice_status status = sluice_flow_stream_bind(stream, desc, ctx->binder, ctx->err);
-    if (status < 0 && (ctx->err->flags & SLUICE_ERROR_FATAL) == 0) {
+    if (status < 0 && stream->selected && (ctx->err->flags & SLUICE_ERROR_FATAL) == 0) {
         sluice_flow_stream_fail(stream, ctx->err);
         stream->selected = 0;
         return SLUICE_OK;
+    }
+    if (status >= 0 && stream->follows) {
+        sluice_stream_desc_free(stream->feed_desc);
+        stream->feed_desc = sluice_stream_desc_copy(desc);
+        status = stream->feed_desc != NULL ? SLUICE_OK : nomem(ctx->err);
     }
     stream->opened = 1;
     return status;
@@ -160,11 +173,14 @@ static sluice_status check_identity(struct sluice_flow_source *source, const cha
         return status;
     }
     int same = known != NULL && strcmp(known, identity) == 0;
-    if (known != NULL && !same && engine->resumed) {
+    int bound = engine->resumed || engine->kept_feed_count > 0;
+    if (known != NULL && !same && bound) {
         status = sluice_error_set(
             err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
-            "this is another database (%s) than the one that the unfinished load began with (%s) "
-            "(hint: point the pipeline back at that one, or begin anew: sluice state reset %s)",
+            "this is another database or timeline (%s) than the one that the pipeline began with "
+            "(%s): what it holds does not follow on what was read (hint: point the pipeline back "
+            "at "
+            "that one, or begin anew: sluice state reset %s)",
             identity, known, engine->pipeline->file);
         sluice_free(known);
         return status;
@@ -174,40 +190,115 @@ static sluice_status check_identity(struct sluice_flow_source *source, const cha
                 : sluice_state_identity_put(engine->state, source->node->id, identity, err);
 }
 
+/* All that the source needs to know; arrays are owned and freed by plan_free. */
+struct plan {
+    struct sluice_source_plan plan;
+    struct selects selects;
+    struct sluice_feed_resumes resumes;
+    char *created;
+};
+
+static void plan_free(struct plan *plan)
+{
+    sluice_free(plan->selects.items);
+    sluice_free(plan->selects.pointers);
+    sluice_feed_resumes_free(&plan->resumes);
+    sluice_free(plan->created);
+}
+
+static sluice_status plan_make(struct sluice_flow_source *source, struct plan *out,
+                               struct sluice_error *err)
+{
+    struct sluice_engine *engine = source->engine;
+    *out = (struct plan){0};
+    SLUICE_TRY(make_selects(source, &out->selects, err));
+    if (sluice_flow_has_changes(engine)) {
+        SLUICE_TRY(sluice_feed_resumes_make(source, &out->resumes, err));
+    }
+    if (engine->state != NULL) {
+        sluice_status status =
+            sluice_state_created_get(engine->state, source->node->id, &out->created, err);
+        if (status < 0 && status != SLUICE_E_NOT_FOUND) {
+            return status;
+        }
+        sluice_error_clear(err);
+    }
+    out->plan = (struct sluice_source_plan){.struct_size = sizeof out->plan,
+                                            .mode = engine->pipeline->mode,
+                                            .flags = engine->options.once ? SLUICE_PLAN_ONCE : 0,
+                                            .parallelism = engine->worker_count,
+                                            .pipeline = engine->pipeline->name,
+                                            .node = source->node->id,
+                                            .split_bytes = source->node->split_bytes,
+                                            .batch_rows = source->node->batch.rows,
+                                            .batch_bytes = source->node->batch.bytes,
+                                            .row_limit = engine->options.row_limit,
+                                            .stream_count = out->selects.count,
+                                            .resume_count = out->resumes.count,
+                                            .streams = out->selects.pointers,
+                                            .resumes = out->resumes.pointers,
+                                            .until = engine->options.until,
+                                            .created = out->created};
+    return SLUICE_OK;
+}
+
+sluice_status sluice_flow_source_measure(struct sluice_flow_source *source,
+                                         struct sluice_bytes position,
+                                         struct sluice_source_lag *out, struct sluice_error *err)
+{
+    struct plan plan;
+    sluice_status status = plan_make(source, &plan, err);
+    if (status >= 0) {
+        status = source->api->measure(source->src, &plan.plan, position, out, err);
+    }
+    plan_free(&plan);
+    return status;
+}
+
 static sluice_status open_source(struct sluice_flow_source *source, struct sluice_chain *binder,
                                  struct sluice_error *err)
 {
     struct sluice_engine *engine = source->engine;
-    struct selects selects = {0};
-    sluice_status status = make_selects(source, &selects, err);
-    if (status >= 0 && selects.count > 0) {
-        struct sluice_source_plan plan = {.struct_size = sizeof plan,
-                                          .mode = engine->pipeline->mode,
-                                          .parallelism = engine->worker_count,
-                                          .pipeline = engine->pipeline->name,
-                                          .node = source->node->id,
-                                          .split_bytes = source->node->split_bytes,
-                                          .batch_rows = source->node->batch.rows,
-                                          .batch_bytes = source->node->batch.bytes,
-                                          .row_limit = engine->options.row_limit,
-                                          .stream_count = selects.count,
-                                          .streams = selects.pointers};
+    struct plan plan;
+    sluice_status status = plan_make(source, &plan, err);
+    if (status >= 0 && plan.selects.count > 0) {
         struct sluice_source_info info = {.struct_size = sizeof info};
         struct open_ctx ctx = {.source = source, .binder = binder, .err = err};
-        status = source->api->open(source->src, &plan, &info, keep_opened, &ctx, err);
+        status = source->api->open(source->src, &plan.plan, &info, keep_opened, &ctx, err);
         if (status >= 0) {
             sluice_log_line(SLUICE_LOG_INFO, source->node->id,
                             "source opened server=\"%s\" tables=%u",
-                            info.server != NULL ? info.server : "", selects.count);
+                            info.server != NULL ? info.server : "", plan.selects.count);
             status = check_identity(source, info.identity, err);
         }
+        if (status >= 0 && engine->state != NULL && info.created != NULL) {
+            status = sluice_state_created_put(engine->state, source->node->id, info.created, err);
+        }
     }
-    sluice_free(selects.items);
-    sluice_free(selects.pointers);
+    plan_free(&plan);
     return status;
 }
 
 /* ---- beginning streams at the sinks ---- */
+
+/* Where this load stands in the order of changes, and which version of the columns it has. */
+static sluice_status place_load(struct sluice_flow_stream *stream, struct sluice_error *err)
+{
+    uint64_t id = 0;
+    SLUICE_TRY(sluice_flow_schema_id(stream, stream->desc, &id, err));
+    stream->desc->schema_id = id;
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        if (!leaf->needed) {
+            continue;
+        }
+        leaf->desc->schema_id = id;
+        if (!sluice_flow_leaf_place(leaf, stream->desc->load_position)) {
+            return nomem(err);
+        }
+    }
+    return SLUICE_OK;
+}
 
 /* A fresh run for the stream; its counters start anew. */
 static sluice_status stamp_stream(struct sluice_flow_stream *stream, struct sluice_error *err)
@@ -221,6 +312,9 @@ static sluice_status stamp_stream(struct sluice_flow_stream *stream, struct slui
         stream->leaves[i].shards_left = 0;
     }
     atomic_store(&stream->limit_left, sluice_flow_row_limit(engine));
+    if (sluice_flow_has_changes(engine)) {
+        SLUICE_TRY(place_load(stream, err));
+    }
     if (engine->stamps != NULL) {
         return sluice_state_run_stamp(engine->stamps, stream->name, now, stream->run, err);
     }
@@ -305,12 +399,13 @@ static sluice_status begin_streams(struct sluice_flow_source *source, struct slu
 {
     for (size_t i = 0; i < source->stream_count; i++) {
         struct sluice_flow_stream *stream = source->streams[i];
-        if (stream->selected && !stream->opened) {
+        if ((stream->selected || stream->follows) && !stream->opened) {
             struct sluice_error gone = SLUICE_ERROR_INIT;
             (void)sluice_error_set(&gone, SLUICE_E_NOT_FOUND, 0,
                                    "table %s was not there when the source opened", stream->name);
             sluice_flow_stream_fail(stream, &gone);
             stream->selected = 0;
+            stream->follows = 0;
         }
     }
     SLUICE_TRY(each_in_batch(source, prepare_stream, err));
@@ -396,6 +491,12 @@ static struct sluice_flow_stream *stream_of(struct shards_ctx *ctx, uint64_t sou
 static sluice_status keep_shard(void *vctx, const struct sluice_shard_desc *desc)
 {
     struct shards_ctx *ctx = vctx;
+    if (desc->kind == SLUICE_SHARD_CHANGES && desc->id != NULL &&
+        sluice_flow_has_changes(ctx->source->engine)) {
+        struct sluice_shard_desc own;
+        sluice_struct_read(&own, (uint32_t)sizeof own, desc);
+        return sluice_feed_make(ctx->source, &own, ctx->err);
+    }
     if (desc->kind != SLUICE_SHARD_SNAPSHOT || desc->stream_count != 1 || desc->id == NULL) {
         return sluice_error_set(ctx->err, SLUICE_E_INTERNAL, SLUICE_ERROR_FATAL,
                                 "it gave a shard that is not of one stream's load");
@@ -421,6 +522,7 @@ sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
 {
     source->generation++;
     atomic_store(&source->lost, 0);
+    source->had_whole = 0;
     for (size_t i = 0; i < source->stream_count; i++) {
         source->streams[i]->opened = 0;
     }
@@ -435,6 +537,9 @@ sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
     if (status >= 0) {
         status = open_source(source, &binder, err);
     }
+    if (status >= 0 && sluice_flow_has_changes(source->engine)) {
+        status = sluice_flow_forget_left(source, err);
+    }
     if (status >= 0) {
         status = begin_streams(source, err);
     }
@@ -442,7 +547,7 @@ sluice_status sluice_flow_source_open(struct sluice_flow_source *source,
     if (status >= 0) {
         int any = 0;
         for (size_t i = 0; i < source->stream_count; i++) {
-            any |= source->streams[i]->selected;
+            any |= source->streams[i]->selected || source->streams[i]->follows;
         }
         status = any ? source->api->shards(source->src, keep_shard, &ctx, err) : SLUICE_OK;
     }

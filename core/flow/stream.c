@@ -40,9 +40,11 @@ void sluice_flow_stream_free(struct sluice_flow_stream *stream)
     }
     for (size_t i = 0; stream->leaves != NULL && i < stream->source->tree.leaf_count; i++) {
         sluice_stream_desc_free(stream->leaves[i].desc);
+        sluice_free(stream->leaves[i].position);
     }
     sluice_free(stream->leaves);
     sluice_stream_desc_free(stream->desc);
+    sluice_stream_desc_free(stream->feed_desc);
     sluice_free(stream->name);
     sluice_free(atomic_load(&stream->message));
     sluice_free(stream);
@@ -72,8 +74,22 @@ sluice_status sluice_flow_stream_remember(struct sluice_flow_stream *stream, siz
                    (atomic_load(&stream->started_us) != 0 ? atomic_load(&stream->started_us)
                                                           : sluice_now_us(SLUICE_CLOCK_MONOTONIC))),
         .finished_us = status >= SLUICE_STATE_STREAM_COMPLETE ? now : 0,
-        .load_position = (char *)(uintptr_t)stream->desc->load_position_text};
+        .load_position = (char *)(uintptr_t)stream->desc->load_position_text,
+        .position = lf->position,
+        .position_size = lf->position_size};
     return sluice_state_stream_put(engine->state, engine->load.load_id, &kept, err);
+}
+
+int sluice_flow_leaf_place(struct sluice_flow_leaf *leaf, struct sluice_bytes position)
+{
+    char *copy = sluice_alloc_string_n(position.data != NULL ? position.data : "", position.size);
+    if (copy == NULL) {
+        return 0;
+    }
+    sluice_free(leaf->position);
+    leaf->position = copy;
+    leaf->position_size = position.size;
+    return 1;
 }
 
 int sluice_flow_stream_open(const struct sluice_flow_stream *stream)

@@ -141,6 +141,12 @@ sluice_status sluice_state_schema_id(struct sluice_state *state, const char *sou
                                      const char *stream, const char *fingerprint, uint64_t *out,
                                      struct sluice_error *err);
 
+/* Looks without giving an id: *known is that version's id, 0 = it has none yet; *latest the fingerprint
+ * of the version with the greatest id (free with sluice_free), NULL = the stream has none. */
+sluice_status sluice_state_schema_look(struct sluice_state *state, const char *source,
+                                       const char *stream, const char *fingerprint, uint64_t *known,
+                                       char **latest, struct sluice_error *err);
+
 /* ---- what a source has made for the pipeline ---- */
 /* out: free with sluice_free; NOT_FOUND when there is none. */
 sluice_status sluice_state_created_get(struct sluice_state *state, const char *source, char **out,

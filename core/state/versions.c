@@ -90,3 +90,48 @@ sluice_status sluice_state_schema_id(struct sluice_state *state, const char *sou
     }
     return status;
 }
+
+static sluice_status fingerprint_last(struct sluice_state *state, const char *source,
+                                      const char *stream, struct sluice_str *out,
+                                      struct sluice_error *err)
+{
+    struct state_query query;
+    sluice_status status =
+        sluice_query_begin(state,
+                           "SELECT fingerprint FROM versions WHERE source = ?1 AND stream = ?2"
+                           " ORDER BY id DESC LIMIT 1",
+                           "read version", &query, err);
+    if (status == SLUICE_OK) {
+        sluice_query_text(&query, 1, source);
+        sluice_query_text(&query, 2, stream);
+        status = sluice_query_step(&query, err);
+    }
+    if (status == SLUICE_OK) {
+        sluice_str_append(out, sluice_query_column(&query, 0));
+        status = sluice_query_check(&query, err);
+    }
+    sluice_query_end(&query);
+    return status < 0 ? status : SLUICE_OK;
+}
+
+sluice_status sluice_state_schema_look(struct sluice_state *state, const char *source,
+                                       const char *stream, const char *fingerprint, uint64_t *known,
+                                       char **latest, struct sluice_error *err)
+{
+    struct sluice_str text = SLUICE_STR_INIT;
+    *latest = NULL;
+    sluice_state_read_begin(state);
+    sluice_status status = version_find(state, source, stream, fingerprint, known, err);
+    if (status == SLUICE_OK) {
+        status = fingerprint_last(state, source, stream, &text, err);
+    }
+    sluice_state_read_end(state);
+    if (status == SLUICE_OK && text.failed) {
+        status = sluice_error_set(err, SLUICE_E_NOMEM, 0, "state %s: out of memory", state->path);
+    }
+    if (status == SLUICE_OK && text.size > 0) {
+        *latest = sluice_str_steal(&text);
+    }
+    sluice_str_free(&text);
+    return status;
+}

@@ -1,0 +1,209 @@
+/*
+ * Where feeds go on: what the sinks' tokens and the state say of each lane.
+ *
+ * The sink's token is the truth about data. The state's row may be ahead of it by idle progress, which
+ * leaves nothing in the sink, and must never be ahead of it by an epoch: then the sink has lost
+ * commits.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "flow/feed.h"
+#include "sluice/position.h"
+
+static sluice_status nomem(struct sluice_error *err)
+{
+    return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
+                            "out of memory for a position");
+}
+
+static sluice_status lost_commits(const struct sluice_engine *engine,
+                                  const struct sluice_flow_sink *sink, const char *shard,
+                                  uint64_t state_epoch, uint64_t sink_epoch,
+                                  struct sluice_error *err)
+{
+    return sluice_error_set(err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+                            "sink %s: its newest commit of %s is number %" PRIu64
+                            ", but number %" PRIu64 " was made: commits are gone from the target, "
+                            "and changes with them (hint: bring them back, "
+                            "or begin anew with: sluice state reset %s)",
+                            sink->node->id, shard, sink_epoch, state_epoch, engine->pipeline->file);
+}
+
+sluice_status sluice_feed_resume(struct sluice_engine *engine, struct sluice_flow_sink *sink,
+                                 const char *source, const char *shard,
+                                 struct sluice_feed_position *out, uint64_t *epoch,
+                                 struct sluice_error *err)
+{
+    const struct sluice_flow_kept_feed *kept =
+        sluice_flow_kept_feed(engine, source, shard, sink->node->id);
+    const struct sluice_flow_kept_feed *token = sluice_map_get(&sink->lanes, shard);
+    struct sluice_bytes position = {NULL, 0};
+    *epoch = 0;
+    out->size = 0;
+    if (kept != NULL) {
+        *epoch = kept->epoch;
+        position = sluice_feed_position_bytes(&kept->position);
+    }
+    if (sink->recovers && kept != NULL && position.size > 0 && kept->epoch > 0 &&
+        (token == NULL || token->epoch < kept->epoch)) {
+        return lost_commits(engine, sink, shard, kept->epoch, token != NULL ? token->epoch : 0,
+                            err);
+    }
+    if (token != NULL) {
+        int newer = token->epoch > *epoch || kept == NULL;
+        int same = token->epoch == *epoch && position.size > 0;
+        struct sluice_bytes at = sluice_feed_position_bytes(&token->position);
+        if (newer || (same && sluice_position_compare(at, position) > 0)) {
+            position = at;
+        }
+        *epoch = token->epoch > *epoch ? token->epoch : *epoch;
+    }
+    return sluice_feed_position_set(out, position) ? SLUICE_OK : nomem(err);
+}
+
+sluice_status sluice_feed_lane_settle(struct sluice_feed_lane *lane, struct sluice_error *err)
+{
+    struct sluice_engine *engine = lane->feed->engine;
+    if (!lane->unknown) {
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sluice_flow_sink_recover(engine, lane->sink, err));
+    const struct sluice_flow_kept_feed *token =
+        sluice_map_get(&lane->sink->lanes, lane->feed->desc.id);
+    pthread_mutex_lock(&lane->mutex);
+    int ok = 1;
+    if (token != NULL && token->epoch > lane->epoch) { /* it did take place */
+        ok = sluice_feed_position_set(&lane->committed,
+                                      sluice_feed_position_bytes(&token->position));
+        lane->epoch = token->epoch;
+        lane->moved = 1;
+    }
+    lane->unknown = !ok;
+    pthread_mutex_unlock(&lane->mutex);
+    return ok ? SLUICE_OK : nomem(err);
+}
+
+/* ---- for the source's plan ---- */
+
+static int belongs(const char *shard, const char *node)
+{
+    size_t size = strlen(node);
+    return strncmp(shard, node, size) == 0 && shard[size] == '/';
+}
+
+/* Takes the smaller of what is there and `at`. */
+static int note_shard(struct sluice_map *shards, const char *shard, struct sluice_bytes at)
+{
+    struct sluice_feed_position *have = sluice_map_get(shards, shard);
+    if (at.size == 0) {
+        return 1;
+    }
+    if (have == NULL) {
+        have = sluice_alloc_zero(1, sizeof *have);
+        if (have == NULL || !sluice_map_put(shards, shard, have)) {
+            sluice_free(have);
+            return 0;
+        }
+        return sluice_feed_position_set(have, at);
+    }
+    return sluice_position_compare(at, sluice_feed_position_bytes(have)) >= 0 ||
+           sluice_feed_position_set(have, at);
+}
+
+static sluice_status note_lane(struct sluice_flow_source *source, struct sluice_flow_sink *sink,
+                               const char *shard, struct sluice_map *shards,
+                               struct sluice_error *err)
+{
+    struct sluice_feed_position at = {0};
+    uint64_t epoch = 0;
+    for (struct sluice_feed *feed = source->feeds; feed != NULL; feed = feed->next) {
+        if (strcmp(feed->desc.id, shard) == 0) { /* of an earlier attempt: it knows best */
+            struct sluice_feed_position smallest = {0};
+            int ok = sluice_feed_smallest(feed, &smallest) &&
+                     note_shard(shards, shard, sluice_feed_position_bytes(&smallest));
+            sluice_feed_position_free(&smallest);
+            return ok ? SLUICE_OK : nomem(err);
+        }
+    }
+    sluice_status status =
+        sluice_feed_resume(source->engine, sink, source->node->id, shard, &at, &epoch, err);
+    if (status >= 0 && !note_shard(shards, shard, sluice_feed_position_bytes(&at))) {
+        status = nomem(err);
+    }
+    sluice_feed_position_free(&at);
+    return status;
+}
+
+/* Every shard that the state or a sink knows for this source. */
+static sluice_status collect(struct sluice_flow_source *source, struct sluice_map *shards,
+                             struct sluice_error *err)
+{
+    struct sluice_engine *engine = source->engine;
+    for (size_t i = 0; i < source->tree.leaf_count; i++) {
+        struct sluice_flow_sink *sink = source->leaf_sinks[i];
+        for (size_t k = 0; k < engine->kept_feed_count; k++) {
+            const struct sluice_flow_kept_feed *kept = &engine->kept_feeds[k];
+            if (strcmp(kept->source, source->node->id) == 0 &&
+                strcmp(kept->sink, sink->node->id) == 0) {
+                SLUICE_TRY(note_lane(source, sink, kept->shard, shards, err));
+            }
+        }
+        for (size_t k = 0; k < sink->lanes.count; k++) {
+            const char *shard = sink->lanes.entries[k].key;
+            if (belongs(shard, source->node->id)) {
+                SLUICE_TRY(note_lane(source, sink, shard, shards, err));
+            }
+        }
+    }
+    return SLUICE_OK;
+}
+
+void sluice_feed_resumes_free(struct sluice_feed_resumes *resumes)
+{
+    for (uint32_t i = 0; resumes->items != NULL && i < resumes->count; i++) {
+        sluice_free((void *)(uintptr_t)resumes->items[i].shard_id);
+        sluice_feed_position_free(&resumes->positions[i]);
+    }
+    sluice_free(resumes->items);
+    sluice_free(resumes->pointers);
+    sluice_free(resumes->positions);
+    *resumes = (struct sluice_feed_resumes){0};
+}
+
+sluice_status sluice_feed_resumes_make(struct sluice_flow_source *source,
+                                       struct sluice_feed_resumes *out, struct sluice_error *err)
+{
+    struct sluice_map shards = SLUICE_MAP_INIT;
+    *out = (struct sluice_feed_resumes){0};
+    sluice_status status = collect(source, &shards, err);
+    if (status >= 0) {
+        out->items = sluice_alloc_zero(shards.count + 1, sizeof *out->items);
+        out->pointers = sluice_alloc_zero(shards.count + 1, sizeof *out->pointers);
+        out->positions = sluice_alloc_zero(shards.count + 1, sizeof *out->positions);
+        if (out->items == NULL || out->pointers == NULL || out->positions == NULL) {
+            status = nomem(err);
+        }
+    }
+    for (size_t i = 0; i < shards.count; i++) {
+        struct sluice_feed_position *at = shards.entries[i].value;
+        if (status >= 0) {
+            uint32_t n = out->count;
+            out->positions[n] = *at;
+            *at = (struct sluice_feed_position){0};
+            char *id = sluice_alloc_string(shards.entries[i].key);
+            out->items[n] =
+                (struct sluice_resume){.struct_size = sizeof out->items[n],
+                                       .shard_id = id,
+                                       .position = sluice_feed_position_bytes(&out->positions[n])};
+            out->pointers[n] = &out->items[n];
+            out->count++;
+            status = id != NULL ? SLUICE_OK : nomem(err);
+        }
+        sluice_feed_position_free(at);
+        sluice_free(at);
+    }
+    sluice_map_free(&shards);
+    return status;
+}
