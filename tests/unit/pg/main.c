@@ -12,5 +12,7 @@ int main(void)
     failed += pg_test_column();
     failed += pg_test_text();
     failed += pg_test_resolve();
+    failed += pg_test_pgoutput();
+    failed += pg_test_textdecode();
     return failed;
 }
