@@ -77,6 +77,11 @@ const struct sluice_cli_command *sluice_cli_command_find(const struct sluice_cli
     return NULL;
 }
 
+int sluice_cli_command_shown(const struct sluice_cli_command *command)
+{
+    return command->name != NULL && command->summary != NULL;
+}
+
 int sluice_cli_command_takes(const struct sluice_cli_command *command,
                              const struct sluice_cli_option *option)
 {
@@ -89,7 +94,8 @@ static size_t command_words(const struct sluice_cli_command *commands, const cha
                             const char **out, char (*copies)[24])
 {
     size_t count = 0;
-    for (const struct sluice_cli_command *c = commands; c->name != NULL && count < NAMES_MAX; c++) {
+    for (const struct sluice_cli_command *c = commands;
+         sluice_cli_command_shown(c) && count < NAMES_MAX; c++) {
         size_t size = first_word_size(c->name);
         const char *word = c->name;
         if (first != NULL) {

@@ -22,6 +22,7 @@ enum {
     SLUICE_OPT_ALLOW_CORE,
     SLUICE_OPT_ONCE,
     SLUICE_OPT_FOLLOW,
+    SLUICE_OPT_UNTIL,
     SLUICE_OPT_LIMIT,
     SLUICE_OPT_TABLES,
     SLUICE_OPT_SET,
@@ -80,7 +81,7 @@ struct sluice_cli_command {
     int signal;
     uint64_t options;                   /* SLUICE_OPT_BIT of what it takes beside the global ones */
     int (*run)(struct sluice_cli *cli); /* answers the exit code */
-    const char *summary;
+    const char *summary;                /* NULL = hidden: for tests */
     const char *details; /* further paragraphs for `help COMMAND` and the man page; NULL = none */
 };
 
@@ -136,6 +137,8 @@ int64_t sluice_cli_args_number(const struct sluice_cli_args *args, int option, i
 const struct sluice_cli_command *sluice_cli_command_find(const struct sluice_cli_command *commands,
                                                          const char *const *words, size_t count,
                                                          size_t *used);
+/* 0 at the end of those that help, completion and guesses know: hidden ones stand last. */
+int sluice_cli_command_shown(const struct sluice_cli_command *command);
 /* 1 if the command takes the option. */
 int sluice_cli_command_takes(const struct sluice_cli_command *command,
                              const struct sluice_cli_option *option);

@@ -64,6 +64,7 @@ int sluice_cli_exit_code(sluice_status status)
     case SLUICE_E_PERMISSION:
     case SLUICE_E_NOT_FOUND:
     case SLUICE_E_CONFLICT:
+    case SLUICE_E_POSITION_LOST:
         return SLUICE_EXIT_ENVIRONMENT;
     default:
         return status < 0 ? SLUICE_EXIT_RUNTIME : SLUICE_EXIT_OK;

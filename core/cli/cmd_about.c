@@ -1,7 +1,8 @@
-/* version, help, completion, schema: what needs no pipeline. */
+/* version, help, completion, schema, failpoints: what needs no pipeline. */
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/failpoint.h"
 #include "cli.h"
 #include "help.h"
 
@@ -43,6 +44,33 @@ int sluice_cli_version(struct sluice_cli *cli)
     else {
         sluice_cli_out_always(cli, &text);
     }
+    sluice_str_free(&text);
+    return SLUICE_EXIT_OK;
+}
+
+/* For the tests that arm each in turn: a name a line; --json tells what each can do. */
+int sluice_cli_failpoints(struct sluice_cli *cli)
+{
+    struct sluice_str text = SLUICE_STR_INIT;
+    json_t *list = json_array();
+    size_t count = 0;
+    const struct sluice_failpoint_name *names = sluice_failpoint_names(&count);
+    for (size_t i = 0; i < count; i++) {
+        json_t *object = json_object();
+        sluice_str_printf(&text, "%s\n", names[i].name);
+        (void)json_object_set_new(object, "name", json_string(names[i].name));
+        (void)json_object_set_new(object, "kind",
+                                  json_string(sluice_failpoint_kind_text(names[i].kind)));
+        (void)json_object_set_new(object, "what", json_string(names[i].what));
+        (void)json_array_append_new(list, object);
+    }
+    if (cli->json) {
+        (void)json_object_set(cli->result, "failpoints", list);
+    }
+    else {
+        sluice_cli_out_always(cli, &text);
+    }
+    json_decref(list);
     sluice_str_free(&text);
     return SLUICE_EXIT_OK;
 }

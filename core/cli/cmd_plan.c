@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "cli.h"
 #include "flow/inspect.h"
+#include "options.h"
+#include "state_part.h"
 #include "stream.h"
 #include "text.h"
 
@@ -12,23 +14,47 @@ struct plan {
     struct sluice_cli_table table;
     struct sluice_str columns; /* --columns */
     json_t *list;
+    int32_t mode;
     size_t refused;
     size_t shown;
 };
 
-static const char *action_name(int32_t action)
+/* Where changes follow, what is complete is not done with. */
+static const char *action_name(const struct plan *plan, const struct sluice_plan_stream *s)
 {
-    switch (action) {
+    int changes = plan->mode != SLUICE_MODE_FULL_LOAD_ONLY;
+    int only = plan->mode == SLUICE_MODE_CDC_ONLY;
+    switch (s->action) {
     case SLUICE_PLAN_LOAD:
-        return "load";
+        return only ? "changes only" : changes ? "load, changes" : "load";
     case SLUICE_PLAN_RELOAD:
-        return "load anew";
+        return only ? "changes only" : changes ? "load anew, changes" : "load anew";
     case SLUICE_PLAN_SKIP:
-        return "skip";
+        return changes && s->desc != NULL ? "changes only" : "skip";
     case SLUICE_PLAN_REFUSED:
         return "refused";
     default:
         return "?";
+    }
+}
+
+static const char *reason_text(const struct plan *plan, const struct sluice_plan_stream *s)
+{
+    if (plan->mode == SLUICE_MODE_FULL_LOAD_ONLY || s->desc == NULL) {
+        return s->reason;
+    }
+    if (plan->mode == SLUICE_MODE_CDC_ONLY) {
+        return "mode cdc_only loads nothing";
+    }
+    switch (s->action) {
+    case SLUICE_PLAN_LOAD:
+        return "full load, then its changes";
+    case SLUICE_PLAN_RELOAD:
+        return "not complete yet: read as a whole, then its changes";
+    case SLUICE_PLAN_SKIP:
+        return "loaded by an earlier run";
+    default:
+        return s->reason;
     }
 }
 
@@ -39,8 +65,8 @@ static void add_json(struct plan *plan, const struct sluice_plan_stream *s)
     (void)json_object_set_new(object, "sink", sluice_cli_json_text(s->sink));
     (void)json_object_set_new(object, "stream", sluice_cli_json_text(s->stream));
     (void)json_object_set_new(object, "stream_out", sluice_cli_json_text(s->stream_out));
-    (void)json_object_set_new(object, "action", json_string(action_name(s->action)));
-    (void)json_object_set_new(object, "reason", sluice_cli_json_message(s->reason));
+    (void)json_object_set_new(object, "action", json_string(action_name(plan, s)));
+    (void)json_object_set_new(object, "reason", sluice_cli_json_message(reason_text(plan, s)));
     if (s->desc != NULL) {
         sluice_cli_stream_json(s->desc, 1, object);
     }
@@ -56,20 +82,23 @@ static sluice_status visit(void *ctx, const struct sluice_plan_stream *s)
         add_json(plan, s);
         return SLUICE_OK;
     }
+    const char *reason = reason_text(plan, s);
     int same = s->stream_out == NULL || strcmp(s->stream, s->stream_out) == 0;
     int style = s->action == SLUICE_PLAN_REFUSED ? SLUICE_STYLE_BAD
-                : s->action == SLUICE_PLAN_SKIP  ? SLUICE_STYLE_DIM
-                                                 : SLUICE_STYLE_GOOD;
+                : s->desc == NULL                ? SLUICE_STYLE_DIM
+                : s->action == SLUICE_PLAN_SKIP && plan->mode == SLUICE_MODE_FULL_LOAD_ONLY
+                    ? SLUICE_STYLE_DIM
+                    : SLUICE_STYLE_GOOD;
     sluice_cli_table_addf(&plan->table, SLUICE_STYLE_NAME, "%s%s%s", s->stream, same ? "" : " -> ",
                           same ? "" : s->stream_out);
     sluice_cli_table_add(&plan->table, SLUICE_STYLE_NONE, s->source);
     sluice_cli_table_add(&plan->table, SLUICE_STYLE_NONE, s->sink);
-    sluice_cli_table_add(&plan->table, style, action_name(s->action));
+    sluice_cli_table_add(&plan->table, style, action_name(plan, s));
     sluice_cli_table_add_count(&plan->table, s->desc != NULL ? s->desc->rows_estimate : -1);
     sluice_cli_table_add_count(&plan->table,
                                s->desc != NULL ? sluice_cli_stream_width(s->desc) : -1);
     sluice_cli_table_add(&plan->table, SLUICE_STYLE_NONE,
-                         s->reason != NULL ? sluice_cli_error_about(s->reason, s->stream) : "");
+                         reason != NULL ? sluice_cli_error_about(reason, s->stream) : "");
     if (s->desc != NULL && sluice_cli_args_has(&plan->cli->args, SLUICE_OPT_COLUMNS)) {
         sluice_cli_text_escape(&plan->columns, s->desc->name);
         sluice_str_append(&plan->columns, " in ");
@@ -153,6 +182,7 @@ static json_t *node_json(const struct sluice_pipeline *pipeline,
 static void graph(struct sluice_cli *cli, const struct sluice_pipeline *pipeline)
 {
     struct sluice_str text = SLUICE_STR_INIT;
+    const char *note = sluice_cli_changes_text(pipeline);
     char memory[24];
     sluice_size_format(pipeline->memory_bytes, memory);
     if (cli->json) {
@@ -169,6 +199,7 @@ static void graph(struct sluice_cli *cli, const struct sluice_pipeline *pipeline
                                   pipeline->parallelism > 0 ? json_integer(pipeline->parallelism)
                                                             : json_null());
         (void)json_object_set_new(cli->result, "nodes", nodes);
+        (void)json_object_set_new(cli->result, "note", sluice_cli_json_text(note));
         return;
     }
     sluice_cli_term_append(&cli->out, &text, SLUICE_STYLE_BOLD, pipeline->name);
@@ -184,9 +215,34 @@ static void graph(struct sluice_cli *cli, const struct sluice_pipeline *pipeline
     for (size_t i = 0; i < pipeline->node_count; i++) {
         node_text(pipeline, &pipeline->nodes[i], &cli->out, &text);
     }
+    if (note != NULL) {
+        sluice_str_printf(&text, "%s\n", note);
+    }
     sluice_str_append_char(&text, '\n');
     sluice_cli_out_always(cli, &text);
     sluice_str_free(&text);
+}
+
+/* Slot, publication: what stands at the sources by earlier runs, in their own words. */
+static int plan_created(struct sluice_cli *cli, const struct sluice_pipeline *pipeline,
+                        struct sluice_state *state)
+{
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    struct sluice_str text = SLUICE_STR_INIT;
+    json_t *object = cli->json ? json_object() : NULL;
+    int code = SLUICE_EXIT_OK;
+    if (sluice_cli_state_created(state, pipeline, &text, object, &err) < 0) {
+        code = sluice_cli_error_report(cli, pipeline->name, &err);
+    }
+    if (cli->json) {
+        (void)json_object_set_new(cli->result, "created", object);
+    }
+    else if (text.size > 0) {
+        sluice_str_append_char(&text, '\n');
+        sluice_cli_out_always(cli, &text);
+    }
+    sluice_str_free(&text);
+    return code;
 }
 
 static int plan_streams(struct sluice_cli *cli, const struct sluice_pipeline *pipeline,
@@ -209,6 +265,9 @@ static int plan_streams(struct sluice_cli *cli, const struct sluice_pipeline *pi
     if (status < 0) {
         code = sluice_cli_error_report(cli, pipeline->name, &err);
     }
+    else if (state != NULL) {
+        code = plan_created(cli, pipeline, state);
+    }
     if (state != NULL) {
         sluice_state_close(state);
     }
@@ -222,10 +281,15 @@ int sluice_cli_plan(struct sluice_cli *cli)
     struct sluice_str text = SLUICE_STR_INIT;
     struct sluice_pipeline *pipeline = NULL;
     int code = sluice_cli_pipeline_open(cli, cli->args.words.items[0], &pipeline);
+    if (code == SLUICE_EXIT_OK) {
+        code = sluice_cli_options_fit(cli, pipeline);
+    }
     if (code != SLUICE_EXIT_OK) {
+        sluice_pipeline_free(pipeline);
         return code;
     }
-    struct plan plan = {.cli = cli, .list = cli->json ? json_array() : NULL};
+    struct plan plan = {
+        .cli = cli, .mode = pipeline->mode, .list = cli->json ? json_array() : NULL};
     sluice_cli_table_init(&plan.table, 7, headers, 0x30, 0x41);
     graph(cli, pipeline);
     code = plan_streams(cli, pipeline, &plan);

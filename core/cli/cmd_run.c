@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli.h"
 #include "log/log.h"
+#include "options.h"
 #include "progress.h"
 
 /* What the signal thread may reach. */
@@ -14,6 +15,7 @@ struct run {
     pthread_mutex_t mutex;
     struct sluice_engine *engine; /* under the mutex; NULL between engines */
     int how;
+    struct sluice_str until; /* as the engine wants it; empty = none */
 };
 
 /* The first signal, on the signal thread. */
@@ -138,9 +140,9 @@ static int report(struct run *run, const struct sluice_run_view *view,
     return code;
 }
 
-static void set_options(const struct sluice_cli *cli, struct sluice_run_options *options)
+static void set_options(const struct run *run, struct sluice_run_options *options)
 {
-    const struct sluice_cli_args *args = &cli->args;
+    const struct sluice_cli_args *args = &run->cli->args;
     memset(options, 0, sizeof *options);
     options->row_limit = (uint64_t)sluice_cli_args_number(args, SLUICE_OPT_LIMIT, 0);
     options->parallelism = (uint32_t)sluice_cli_args_number(args, SLUICE_OPT_PARALLELISM, 0);
@@ -148,6 +150,16 @@ static void set_options(const struct sluice_cli *cli, struct sluice_run_options 
     options->table_count = args->tables.count;
     options->validate_batches = sluice_cli_args_has(args, SLUICE_OPT_CHECK_BATCHES);
     options->once = sluice_cli_args_has(args, SLUICE_OPT_ONCE);
+    options->until = run->until.size > 0 ? sluice_str_text(&run->until) : NULL;
+}
+
+/* So that nobody finds out later that changes were never captured. */
+static void tell_of_changes(const struct sluice_pipeline *pipeline)
+{
+    const char *text = sluice_cli_changes_text(pipeline);
+    if (text != NULL) {
+        sluice_log_line(SLUICE_LOG_INFO, "run", "%s", text);
+    }
 }
 
 static int run_pipeline(struct run *run, const struct sluice_pipeline *pipeline)
@@ -160,7 +172,8 @@ static int run_pipeline(struct run *run, const struct sluice_pipeline *pipeline)
     struct sluice_run_options options;
     int code = SLUICE_EXIT_OK;
     memset(&progress, 0, sizeof progress);
-    set_options(cli, &options);
+    set_options(run, &options);
+    tell_of_changes(pipeline);
     sluice_status status =
         sluice_cli_state_open(pipeline->state_uri, pipeline->name, SLUICE_STATE_RUN, &state, &err);
     if (status >= 0) {
@@ -218,10 +231,10 @@ int sluice_cli_run(struct sluice_cli *cli)
     struct sluice_error err = SLUICE_ERROR_INIT;
     struct run run = {.cli = cli, .how = sluice_cli_progress_how(cli)};
     int code = SLUICE_EXIT_OK;
-    if (sluice_cli_args_has(&cli->args, SLUICE_OPT_ONCE) &&
-        sluice_cli_args_has(&cli->args, SLUICE_OPT_FOLLOW)) {
-        sluice_cli_error(cli, SLUICE_E_INVALID, "--once and --follow exclude each other", NULL);
-        return SLUICE_EXIT_CONFIG;
+    code = sluice_cli_options_read(cli, &run.until);
+    if (code != SLUICE_EXIT_OK) {
+        sluice_str_free(&run.until);
+        return code;
     }
     if (cli->json) {
         (void)json_object_set_new(cli->result, "pipelines", json_array());
@@ -243,6 +256,7 @@ int sluice_cli_run(struct sluice_cli *cli)
     }
     for (size_t i = 0; i < files->count; i++) {
         int one = sluice_cli_pipeline_open(cli, files->items[i], &pipelines[i]);
+        one = one == SLUICE_EXIT_OK ? sluice_cli_options_fit(cli, pipelines[i]) : one;
         code = one > code ? one : code;
     }
     if (code == SLUICE_EXIT_OK) {
@@ -257,5 +271,6 @@ out:
     }
     sluice_free(pipelines);
     (void)pthread_mutex_destroy(&run.mutex);
+    sluice_str_free(&run.until);
     return code;
 }

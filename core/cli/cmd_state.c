@@ -1,11 +1,12 @@
-/* state list, show, reset. */
-#include <stdio.h>
+/* state list and show. */
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "cli.h"
+#include "flow/lag.h"
+#include "place.h"
+#include "state_part.h"
 #include "table.h"
 #include "text.h"
 
@@ -13,73 +14,6 @@
 
 /* A load of a large database has thousands; --json has them all. */
 #define LANES_SHOWN 20
-
-/* Whose state: out of a pipeline file, or of --state DIR NAME. */
-struct place {
-    struct sluice_pipeline *pipeline;
-    char *uri;
-    const char *name;
-};
-
-static void place_free(struct place *place)
-{
-    if (place->pipeline != NULL) {
-        sluice_pipeline_free(place->pipeline);
-    }
-    sluice_free(place->uri);
-    memset(place, 0, sizeof *place);
-}
-
-static int find_place(struct sluice_cli *cli, struct place *place)
-{
-    struct sluice_str uri = SLUICE_STR_INIT;
-    const char *folder = cli->args.value[SLUICE_OPT_STATE];
-    const char *word = cli->args.words.count > 0 ? cli->args.words.items[0] : NULL;
-    memset(place, 0, sizeof *place);
-    if (folder != NULL) {
-        sluice_str_printf(&uri, "%s%s", strncmp(folder, "file:", 5) == 0 ? "" : "file:", folder);
-        place->uri = sluice_str_steal(&uri);
-        place->name = word;
-        return place->uri != NULL ? SLUICE_EXIT_OK : sluice_cli_error_nomem(cli);
-    }
-    if (word == NULL) {
-        return SLUICE_EXIT_OK;
-    }
-    int code = sluice_cli_pipeline_open(cli, word, &place->pipeline);
-    if (code == SLUICE_EXIT_OK) {
-        place->name = place->pipeline->name;
-        place->uri = sluice_alloc_string(place->pipeline->state_uri);
-    }
-    return code;
-}
-
-static const char *stream_status(int32_t status)
-{
-    switch (status) {
-    case SLUICE_STATE_STREAM_PENDING:
-        return "pending";
-    case SLUICE_STATE_STREAM_LOADING:
-        return "loading";
-    case SLUICE_STATE_STREAM_COMPLETE:
-        return "complete";
-    case SLUICE_STATE_STREAM_FAILED:
-        return "failed";
-    default:
-        return "?";
-    }
-}
-
-/* "2026-11-23 00:52:34" in UTC; "-" for 0. */
-static void time_text(int64_t wall_us, char out[32])
-{
-    if (wall_us == 0) {
-        memcpy(out, "-", 2);
-        return;
-    }
-    sluice_time_iso(wall_us, out);
-    out[10] = ' ';
-    out[19] = '\0';
-}
 
 /* ---------------------------------------------------------------- list ----------------------- */
 
@@ -109,8 +43,8 @@ int sluice_cli_state_list(struct sluice_cli *cli)
     static const char *const headers[] = {"pipeline", "file"};
     struct sluice_error err = SLUICE_ERROR_INIT;
     struct sluice_str text = SLUICE_STR_INIT;
-    struct place place;
-    int code = find_place(cli, &place);
+    struct sluice_cli_place place;
+    int code = sluice_cli_place_find(cli, &place);
     if (code != SLUICE_EXIT_OK) {
         return code;
     }
@@ -144,63 +78,17 @@ int sluice_cli_state_list(struct sluice_cli *cli)
     sluice_free(folder);
     sluice_cli_table_free(&list.table);
     sluice_str_free(&text);
-    place_free(&place);
+    sluice_cli_place_free(&place);
     return code;
 }
 
 /* ---------------------------------------------------------------- show ----------------------- */
 
 struct show_ctx {
-    struct sluice_cli *cli;
     struct sluice_cli_table table;
     json_t *list;
-    const char *stream; /* only this one; NULL = all */
-    size_t complete;
-    size_t begun;
     size_t found;
 };
-
-static sluice_status visit_stream(void *ctx, const struct sluice_state_stream *s)
-{
-    struct show_ctx *show = ctx;
-    char text[32];
-    if (show->stream != NULL && strcmp(show->stream, s->stream) != 0) {
-        return SLUICE_OK;
-    }
-    show->found++;
-    show->complete += s->status == SLUICE_STATE_STREAM_COMPLETE;
-    show->begun += s->status == SLUICE_STATE_STREAM_LOADING;
-    if (show->list != NULL) {
-        json_t *object = json_object();
-        (void)json_object_set_new(object, "source", sluice_cli_json_text(s->source));
-        (void)json_object_set_new(object, "stream", sluice_cli_json_text(s->stream));
-        (void)json_object_set_new(object, "sink", sluice_cli_json_text(s->sink));
-        (void)json_object_set_new(object, "status", json_string(stream_status(s->status)));
-        (void)json_object_set_new(object, "run", sluice_cli_json_text(s->run));
-        (void)json_object_set_new(object, "rows", json_integer(s->rows));
-        (void)json_object_set_new(object, "bytes", json_integer(s->bytes));
-        (void)json_object_set_new(object, "started", sluice_cli_json_time(s->started_us));
-        (void)json_object_set_new(object, "finished", sluice_cli_json_time(s->finished_us));
-        (void)json_object_set_new(object, "load_position", sluice_cli_json_text(s->load_position));
-        (void)json_object_set_new(object, "message", sluice_cli_json_message(s->message));
-        (void)json_array_append_new(show->list, object);
-        return SLUICE_OK;
-    }
-    int style = s->status == SLUICE_STATE_STREAM_COMPLETE ? SLUICE_STYLE_GOOD
-                : s->status == SLUICE_STATE_STREAM_FAILED ? SLUICE_STYLE_BAD
-                                                          : SLUICE_STYLE_WARN;
-    sluice_cli_table_add(&show->table, SLUICE_STYLE_NAME, s->stream);
-    sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, s->source);
-    sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, s->sink);
-    sluice_cli_table_add(&show->table, style, stream_status(s->status));
-    sluice_cli_table_add_count(&show->table, s->rows);
-    sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, s->run);
-    time_text(s->finished_us, text);
-    sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, text);
-    sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE,
-                         s->message != NULL ? sluice_cli_error_about(s->message, s->stream) : "");
-    return SLUICE_OK;
-}
 
 static sluice_status visit_lane(void *ctx, const struct sluice_state_lane *lane)
 {
@@ -226,7 +114,7 @@ static sluice_status visit_lane(void *ctx, const struct sluice_state_lane *lane)
     sluice_cli_table_add_count(&show->table, (int64_t)lane->epoch);
     sluice_cli_table_add_count(&show->table, lane->rows);
     sluice_cli_table_add_count(&show->table, lane->bytes);
-    time_text(lane->updated_us, text);
+    sluice_cli_state_time(lane->updated_us, text);
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, text);
     return SLUICE_OK;
 }
@@ -250,9 +138,9 @@ static sluice_status visit_run(void *ctx, const struct sluice_state_run *run)
     }
     sluice_cli_table_add_count(&show->table, run->id);
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, run->load_id);
-    time_text(run->started_us, text);
+    sluice_cli_state_time(run->started_us, text);
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, text);
-    time_text(run->finished_us, text);
+    sluice_cli_state_time(run->finished_us, text);
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE, text);
     sluice_cli_table_add(&show->table, SLUICE_STYLE_NONE,
                          run->outcome != NULL ? run->outcome : "running or killed");
@@ -261,64 +149,94 @@ static sluice_status visit_run(void *ctx, const struct sluice_state_run *run)
     return SLUICE_OK;
 }
 
-/* One part of `state show`: collects, then prints or adds it to the document. */
-enum part { PART_STREAMS, PART_LANES, PART_RUNS };
-
-static sluice_status show_part(struct sluice_cli *cli, struct sluice_state *state,
-                               const char *load_id, enum part part, struct sluice_error *err)
+/* Prints a table that has rows, or adds the list to the document; frees the table. */
+static void show_table(struct sluice_cli *cli, const char *title, struct sluice_cli_table *table,
+                       json_t *list, const char *after)
 {
-    static const char *const stream_heads[] = {"table", "source", "sink",     "status",
-                                               "rows",  "run",    "finished", "message"};
-    static const char *const lane_heads[] = {"shard", "sink", "epoch", "rows", "bytes", "updated"};
-    static const char *const run_heads[] = {"id",      "load", "started", "finished",
-                                            "outcome", "rows", "message"};
-    static const char *const titles[] = {"streams", "lanes", "runs"};
-    struct show_ctx show = {.cli = cli, .list = cli->json ? json_array() : NULL};
     struct sluice_str text = SLUICE_STR_INIT;
-    sluice_status status = SLUICE_OK;
-    switch (part) {
-    case PART_STREAMS:
-        sluice_cli_table_init(&show.table, 8, stream_heads, 0x10, 0x81);
-        status = sluice_state_streams(state, load_id, visit_stream, &show, err);
-        break;
-    case PART_LANES:
-        sluice_cli_table_init(&show.table, 6, lane_heads, 0x1c, 0x01);
-        status = sluice_state_lanes(state, load_id, visit_lane, &show, err);
-        break;
-    default:
-        sluice_cli_table_init(&show.table, 7, run_heads, 0x21, 0x40);
-        status = sluice_state_runs(state, RUNS_SHOWN, visit_run, &show, err);
-        break;
+    if (list != NULL) {
+        (void)json_object_set_new(cli->result, title, list);
     }
-    if (cli->json) {
-        (void)json_object_set_new(cli->result, titles[part], show.list);
-    }
-    else if (status >= 0 && show.found > 0) {
+    else if (sluice_cli_table_rows(table) > 0) {
         sluice_str_append_char(&text, '\n');
-        sluice_cli_table_render(&show.table, &cli->out, &text);
-        if (part == PART_LANES && show.found > LANES_SHOWN) {
-            sluice_str_printf(&text, "and %zu more lanes (--json lists all)\n",
-                              show.found - LANES_SHOWN);
-        }
+        sluice_cli_table_render(table, &cli->out, &text);
+        sluice_str_append(&text, after);
         sluice_cli_out_always(cli, &text);
     }
-    sluice_cli_table_free(&show.table);
+    sluice_cli_table_free(table);
     sluice_str_free(&text);
+}
+
+static json_t *list_or_null(const struct sluice_cli *cli)
+{
+    return cli->json ? json_array() : NULL;
+}
+
+static sluice_status show_streams(struct sluice_cli *cli, struct sluice_state *state,
+                                  const struct sluice_state_load *load, struct sluice_error *err)
+{
+    struct sluice_cli_streams streams;
+    sluice_cli_streams_init(&streams, load->mode > SLUICE_MODE_FULL_LOAD_ONLY, list_or_null(cli));
+    sluice_status status =
+        sluice_state_streams(state, load->load_id, sluice_cli_streams_visit, &streams, err);
+    show_table(cli, "streams", &streams.table, streams.list, "");
     return status;
 }
 
-static void show_head(struct sluice_cli *cli, const struct place *place,
+static sluice_status show_feeds(struct sluice_cli *cli, struct sluice_state *state, size_t *found,
+                                struct sluice_error *err)
+{
+    struct sluice_cli_feeds feeds;
+    sluice_cli_feeds_init(&feeds, list_or_null(cli));
+    sluice_status status = sluice_state_feeds(state, sluice_cli_feeds_visit, &feeds, err);
+    show_table(cli, "feeds", &feeds.table, feeds.list, "");
+    *found = feeds.found;
+    return status;
+}
+
+static sluice_status show_lanes(struct sluice_cli *cli, struct sluice_state *state,
+                                const struct sluice_state_load *load, struct sluice_error *err)
+{
+    static const char *const heads[] = {"shard", "sink", "epoch", "rows", "bytes", "updated"};
+    struct show_ctx show = {.list = list_or_null(cli)};
+    struct sluice_str more = SLUICE_STR_INIT;
+    sluice_cli_table_init(&show.table, 6, heads, 0x1c, 0x01);
+    sluice_status status = sluice_state_lanes(state, load->load_id, visit_lane, &show, err);
+    if (show.found > LANES_SHOWN) {
+        sluice_str_printf(&more, "and %zu more lanes (--json lists all)\n",
+                          show.found - LANES_SHOWN);
+    }
+    show_table(cli, "lanes", &show.table, show.list, sluice_str_text(&more));
+    sluice_str_free(&more);
+    return status;
+}
+
+static sluice_status show_runs(struct sluice_cli *cli, struct sluice_state *state,
+                               struct sluice_error *err)
+{
+    static const char *const heads[] = {"id",      "load", "started", "finished",
+                                        "outcome", "rows", "message"};
+    struct show_ctx show = {.list = list_or_null(cli)};
+    sluice_cli_table_init(&show.table, 7, heads, 0x21, 0x40);
+    sluice_status status = sluice_state_runs(state, RUNS_SHOWN, visit_run, &show, err);
+    show_table(cli, "runs", &show.table, show.list, "");
+    return status;
+}
+
+static void show_head(struct sluice_cli *cli, const struct sluice_cli_place *place,
                       const struct sluice_state_load *load)
 {
     struct sluice_str text = SLUICE_STR_INIT;
     char started[32];
     char finished[32];
     int has_load = load->load_id[0] != '\0';
+    const char *mode = sluice_cli_mode_name(load->mode);
     if (cli->json) {
         json_t *object = json_null();
         if (has_load) {
             object = json_object();
             (void)json_object_set_new(object, "id", sluice_cli_json_text(load->load_id));
+            (void)json_object_set_new(object, "mode", json_string(mode));
             (void)json_object_set_new(object, "started", sluice_cli_json_time(load->started_us));
             (void)json_object_set_new(object, "finished", sluice_cli_json_time(load->finished_us));
         }
@@ -326,35 +244,138 @@ static void show_head(struct sluice_cli *cli, const struct place *place,
         (void)json_object_set_new(cli->result, "load", object);
         return;
     }
-    time_text(load->started_us, started);
-    time_text(load->finished_us, finished);
+    sluice_cli_state_time(load->started_us, started);
+    sluice_cli_state_time(load->finished_us, finished);
     sluice_cli_term_append(&cli->out, &text, SLUICE_STYLE_BOLD, place->name);
     if (!has_load) {
         sluice_str_append(&text, ": no load yet\n");
     }
-    else if (load->finished_us == 0) {
+    else if (load->finished_us != 0) {
+        sluice_str_printf(&text, ": load %s, begun %s, finished %s\n", load->load_id, started,
+                          finished);
+    }
+    else if (load->mode == SLUICE_MODE_FULL_LOAD_ONLY) {
         sluice_str_printf(&text, ": load %s, begun %s, unfinished: the next run goes on with it\n",
                           load->load_id, started);
     }
     else {
-        sluice_str_printf(&text, ": load %s, begun %s, finished %s\n", load->load_id, started,
-                          finished);
+        sluice_str_printf(&text, ": %s, load %s, begun %s: every run goes on with it\n", mode,
+                          load->load_id, started);
     }
     sluice_cli_out_always(cli, &text);
     sluice_str_free(&text);
 }
 
-static int no_state(struct sluice_cli *cli, const struct place *place)
+/* ---------------------------------------------------------------- lag ------------------------ */
+
+struct lag_ctx {
+    struct sluice_cli *cli;
+    struct sluice_str text;
+    json_t *list;
+};
+
+static void lag_text(const struct sluice_source_lag *lag, struct sluice_str *out)
 {
-    struct sluice_str message = SLUICE_STR_INIT;
-    sluice_str_printf(&message, "pipeline %s has no state%s%s", place->name,
-                      place->uri != NULL ? " in " : "", place->uri != NULL ? place->uri : "");
-    sluice_cli_error(
-        cli, SLUICE_E_NOT_FOUND, sluice_str_text(&message),
-        "it has not run yet, or its state is kept elsewhere; 'sluice state list' lists "
-        "what there is");
-    sluice_str_free(&message);
-    return SLUICE_EXIT_ENVIRONMENT;
+    char size[24];
+    if (lag->behind_bytes < 0) {
+        sluice_str_append(out, "how far it is behind is not known");
+    }
+    else if (lag->behind_bytes == 0) {
+        sluice_str_append(out, "nothing is left to read");
+    }
+    else {
+        sluice_size_format((uint64_t)lag->behind_bytes, size);
+        sluice_str_printf(out, "%s behind", size);
+    }
+    if (lag->position[0] != '\0' && lag->end[0] != '\0') {
+        sluice_str_printf(out, " (at %s of %s)", lag->position, lag->end);
+    }
+    else if (lag->end[0] != '\0') {
+        sluice_str_printf(out, " (the log ends at %s)", lag->end);
+    }
+    if (lag->retained_bytes >= 0) {
+        sluice_size_format((uint64_t)lag->retained_bytes, size);
+        sluice_str_printf(out, "; the source retains %s of its log for us", size);
+    }
+    if (lag->remaining_bytes >= 0) {
+        sluice_size_format((uint64_t)lag->remaining_bytes, size);
+        sluice_str_printf(out, " and lets go after %s more", size);
+    }
+    if (lag->note[0] != '\0') {
+        sluice_str_printf(out, "; %s", lag->note);
+    }
+}
+
+static void visit_lag(void *ctx, const char *source, const struct sluice_source_lag *lag,
+                      const struct sluice_error *problem)
+{
+    struct lag_ctx *show = ctx;
+    struct sluice_str line = SLUICE_STR_INIT;
+    if (show->list != NULL) {
+        json_t *object = json_object();
+        (void)json_object_set_new(object, "source", sluice_cli_json_text(source));
+        if (lag != NULL) {
+            (void)json_object_set_new(object, "behind_bytes",
+                                      sluice_cli_json_count(lag->behind_bytes));
+            (void)json_object_set_new(object, "retained_bytes",
+                                      sluice_cli_json_count(lag->retained_bytes));
+            (void)json_object_set_new(object, "remaining_bytes",
+                                      sluice_cli_json_count(lag->remaining_bytes));
+            (void)json_object_set_new(object, "position", sluice_cli_json_text(lag->position));
+            (void)json_object_set_new(object, "end", sluice_cli_json_text(lag->end));
+            (void)json_object_set_new(object, "note", sluice_cli_json_text(lag->note));
+        }
+        (void)json_object_set_new(object, "error",
+                                  problem != NULL ? sluice_cli_json_message(problem->message)
+                                                  : json_null());
+        (void)json_array_append_new(show->list, object);
+        return;
+    }
+    if (lag != NULL) {
+        lag_text(lag, &line);
+        sluice_cli_text_escape(&show->text, source);
+        sluice_str_append(&show->text, ": ");
+        sluice_cli_text_escape(&show->text, sluice_str_text(&line));
+        sluice_str_append_char(&show->text, '\n');
+    }
+    else {
+        sluice_cli_warn(show->cli, "source %s cannot be asked how far it is: %s", source,
+                        problem->message);
+    }
+    sluice_str_free(&line);
+}
+
+/* A source that cannot be reached is told; what is remembered is shown all the same. */
+static sluice_status show_lag(struct sluice_cli *cli, const struct sluice_cli_place *place,
+                              struct sluice_state *state, size_t feeds, struct sluice_error *err)
+{
+    struct lag_ctx show = {.cli = cli, .list = list_or_null(cli)};
+    struct sluice_str made = SLUICE_STR_INIT;
+    json_t *created = cli->json ? json_object() : NULL;
+    const struct sluice_pipeline *pipeline = place->pipeline;
+    sluice_status status = SLUICE_OK;
+    if (pipeline != NULL) {
+        status = sluice_cli_state_created(state, pipeline, &made, created, err);
+    }
+    if (status >= 0 && pipeline != NULL &&
+        (feeds > 0 || pipeline->mode != SLUICE_MODE_FULL_LOAD_ONLY)) {
+        status = sluice_flow_lag(pipeline, state, &cli->cancel, visit_lag, &show, err);
+    }
+    if (cli->json) {
+        (void)json_object_set_new(cli->result, "created", created);
+        (void)json_object_set_new(cli->result, "lag", show.list);
+    }
+    else if (show.text.size > 0 || made.size > 0) {
+        struct sluice_str text = SLUICE_STR_INIT;
+        sluice_str_append_char(&text, '\n');
+        sluice_str_append(&text, sluice_str_text(&show.text));
+        sluice_str_append(&text, sluice_str_text(&made));
+        sluice_cli_out_always(cli, &text);
+        sluice_str_free(&text);
+    }
+    sluice_str_free(&made);
+    sluice_str_free(&show.text);
+    return status;
 }
 
 int sluice_cli_state_show(struct sluice_cli *cli)
@@ -362,16 +383,17 @@ int sluice_cli_state_show(struct sluice_cli *cli)
     struct sluice_error err = SLUICE_ERROR_INIT;
     struct sluice_state *state = NULL;
     struct sluice_state_load load;
-    struct place place;
+    struct sluice_cli_place place;
+    size_t feeds = 0;
     memset(&load, 0, sizeof load);
-    int code = find_place(cli, &place);
+    int code = sluice_cli_place_find(cli, &place);
     if (code != SLUICE_EXIT_OK) {
         return code;
     }
     sluice_status status =
         sluice_cli_state_open(place.uri, place.name, SLUICE_STATE_READ, &state, &err);
     if (status >= 0 && state == NULL) {
-        code = no_state(cli, &place);
+        code = sluice_cli_place_empty(cli, &place);
         goto out;
     }
     if (status >= 0) {
@@ -384,13 +406,19 @@ int sluice_cli_state_show(struct sluice_cli *cli)
     }
     if (status >= 0) {
         show_head(cli, &place, &load);
-        status = show_part(cli, state, load.load_id, PART_STREAMS, &err);
+        status = show_streams(cli, state, &load, &err);
     }
     if (status >= 0) {
-        status = show_part(cli, state, load.load_id, PART_LANES, &err);
+        status = show_feeds(cli, state, &feeds, &err);
     }
     if (status >= 0) {
-        status = show_part(cli, state, load.load_id, PART_RUNS, &err);
+        status = show_lag(cli, &place, state, feeds, &err);
+    }
+    if (status >= 0) {
+        status = show_lanes(cli, state, &load, &err);
+    }
+    if (status >= 0) {
+        status = show_runs(cli, state, &err);
     }
     if (status < 0) {
         code = sluice_cli_error_report(cli, place.name, &err);
@@ -399,139 +427,6 @@ out:
     if (state != NULL) {
         sluice_state_close(state);
     }
-    place_free(&place);
-    return code;
-}
-
-/* ---------------------------------------------------------------- reset ---------------------- */
-
-/* 1 = yes. */
-static int ask(const char *question)
-{
-    char answer[8];
-    (void)sluice_cli_term_write(STDERR_FILENO, question, strlen(question));
-    ssize_t size = read(STDIN_FILENO, answer, sizeof answer - 1);
-    return size > 0 && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
-/* Says what will be read again and asks. Exit code; *go = 1 if it is to be done. */
-static int confirm_reset(struct sluice_cli *cli, struct sluice_state *state,
-                         const struct sluice_state_load *load, const char *stream, int *go,
-                         struct sluice_error *err)
-{
-    static const char *const headers[] = {"table", "source", "sink",     "status",
-                                          "rows",  "run",    "finished", "message"};
-    struct show_ctx show = {.cli = cli, .stream = stream};
-    struct sluice_str text = SLUICE_STR_INIT;
-    int code = SLUICE_EXIT_OK;
-    *go = 0;
-    sluice_cli_table_init(&show.table, 8, headers, 0x10, 0x81);
-    if (sluice_state_streams(state, load->load_id, visit_stream, &show, err) < 0) {
-        code = sluice_cli_error_report(cli, NULL, err);
-        goto out;
-    }
-    if (stream != NULL && show.found == 0) {
-        sluice_str_printf(&text, "the unfinished load %s knows no table %s", load->load_id, stream);
-        sluice_cli_error(cli, SLUICE_E_INVALID, sluice_str_text(&text),
-                         "'sluice state show' lists its tables");
-        code = SLUICE_EXIT_CONFIG;
-        goto out;
-    }
-    sluice_str_printf(&text,
-                      "load %s is unfinished: %zu complete and %zu begun of %zu; the next run will "
-                      "read again:\n",
-                      load->load_id, show.complete, show.begun, show.found);
-    sluice_cli_table_render(&show.table, &cli->out, &text);
-    sluice_cli_out(cli, &text);
-    if (sluice_cli_args_has(&cli->args, SLUICE_OPT_YES)) {
-        *go = 1;
-    }
-    else if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO) || cli->json) {
-        sluice_cli_error(cli, SLUICE_E_INVALID, "nobody is there to ask",
-                         "say --yes if it is to be forgotten");
-        code = SLUICE_EXIT_CONFIG;
-    }
-    else {
-        *go = ask("Forget it? [y/N] ");
-        if (!*go) {
-            sluice_str_append(&text, "nothing was changed\n");
-            sluice_cli_out(cli, &text);
-        }
-    }
-out:
-    sluice_cli_table_free(&show.table);
-    sluice_str_free(&text);
-    return code;
-}
-
-static int reset(struct sluice_cli *cli, const struct place *place, const char *stream)
-{
-    struct sluice_error err = SLUICE_ERROR_INIT;
-    struct sluice_state *state = NULL;
-    struct sluice_str text = SLUICE_STR_INIT;
-    sluice_status status =
-        sluice_cli_state_open(place->uri, place->name, SLUICE_STATE_RUN, &state, &err);
-    if (status >= 0) {
-        status = sluice_state_reset(state, stream, &err);
-        sluice_state_close(state);
-    }
-    if (status < 0) {
-        return sluice_cli_error_report(cli, place->name, &err);
-    }
-    if (cli->json) {
-        (void)json_object_set_new(cli->result, "reset", json_true());
-    }
-    sluice_str_append(&text, "forgotten\n");
-    sluice_cli_out(cli, &text);
-    sluice_str_free(&text);
-    return SLUICE_EXIT_OK;
-}
-
-int sluice_cli_state_reset(struct sluice_cli *cli)
-{
-    struct sluice_error err = SLUICE_ERROR_INIT;
-    struct sluice_state *state = NULL;
-    struct sluice_state_load load;
-    struct sluice_str text = SLUICE_STR_INIT;
-    struct place place;
-    int go = 0;
-    int code = find_place(cli, &place);
-    if (code != SLUICE_EXIT_OK) {
-        return code;
-    }
-    memset(&load, 0, sizeof load);
-    sluice_status status =
-        sluice_cli_state_open(place.uri, place.name, SLUICE_STATE_READ, &state, &err);
-    if (status >= 0 && state == NULL) {
-        code = no_state(cli, &place);
-        goto out;
-    }
-    if (status >= 0) {
-        status = sluice_state_load_last(state, &load, &err);
-    }
-    if (status < 0 && status != SLUICE_E_NOT_FOUND) {
-        code = sluice_cli_error_report(cli, place.name, &err);
-        goto out;
-    }
-    if (status == SLUICE_E_NOT_FOUND || load.finished_us != 0) {
-        sluice_str_append(&text, "no load is unfinished: the next run begins a new one anyway\n");
-        sluice_cli_out(cli, &text);
-        if (cli->json) {
-            (void)json_object_set_new(cli->result, "reset", json_false());
-        }
-        goto out;
-    }
-    code = confirm_reset(cli, state, &load, cli->args.value[SLUICE_OPT_STREAM], &go, &err);
-    sluice_state_close(state);
-    state = NULL;
-    if (go) {
-        code = reset(cli, &place, cli->args.value[SLUICE_OPT_STREAM]);
-    }
-out:
-    if (state != NULL) {
-        sluice_state_close(state);
-    }
-    sluice_str_free(&text);
-    place_free(&place);
+    sluice_cli_place_free(&place);
     return code;
 }

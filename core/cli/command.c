@@ -29,13 +29,20 @@ const struct sluice_cli_option sluice_cli_options[SLUICE_OPT_COUNT] = {
     {SLUICE_OPT_ALLOW_CORE, 0, GLOBAL, "allow-core", NULL, NULL, 0, 0,
      "Allows core dumps and debuggers; a dump holds passwords and data."},
     {SLUICE_OPT_ONCE, 0, 0, "once", NULL, NULL, 0, 0,
-     "Ends when all there is now has been moved. Pipelines that only load always do."},
+     "Ends when all that was committed at the source before the start has been moved. Pipelines "
+     "that "
+     "only load always do."},
     {SLUICE_OPT_FOLLOW, 0, 0, "follow", NULL, NULL, 0, 0,
      "Goes on with changes until stopped. Default where the mode has changes."},
-    {SLUICE_OPT_LIMIT, 0, 0, "limit", "N", NULL, 1, INT64_MAX, "At most N rows of each table."},
+    {SLUICE_OPT_UNTIL, 0, 0, "until", "POSITION|TIME", NULL, 0, 0,
+     "Ends after the last transaction that was committed at or before a position of the source's "
+     "log "
+     "(0/16B3748) or a time (2026-11-23T00:52:34Z)."},
+    {SLUICE_OPT_LIMIT, 0, 0, "limit", "N", NULL, 1, INT64_MAX,
+     "At most N rows of each table. Only where the mode has no changes."},
     {SLUICE_OPT_TABLES, 0, MANY, "tables", "PATTERN", NULL, 0, 0,
      "Only tables that match, among those the file chooses: a glob, or re: and a regular "
-     "expression. Several are divided by commas."},
+     "expression. Several are divided by commas. Where the mode has changes, only to look."},
     {SLUICE_OPT_SET, 0, MANY, "set", "PATH=VALUE", NULL, 0, 0,
      "Sets a value of the file, as in --set sinks.lake.config.prefix=test."},
     {SLUICE_OPT_PROGRESS, 0, 0, "progress", "HOW", progress_choices, 0, 0,
@@ -62,21 +69,25 @@ const struct sluice_cli_option sluice_cli_options[SLUICE_OPT_COUNT] = {
 
 const struct sluice_cli_command sluice_cli_commands[] = {
     {"run", "FILE…", SLUICE_CLI_WORDS_FILES, 1, ANY, SLUICE_CLI_SIGNAL_DRAIN,
-     B(ONCE) | B(FOLLOW) | B(LIMIT) | B(TABLES) | B(SET) | B(PROGRESS) | B(PARALLELISM) |
+     B(ONCE) | B(FOLLOW) | B(UNTIL) | B(LIMIT) | B(TABLES) | B(SET) | B(PROGRESS) | B(PARALLELISM) |
          B(CHECK_BATCHES) | B(STRICT),
      sluice_cli_run, "Runs pipelines",
+     "Pipelines whose mode has changes go on with them until they are stopped, or until --once or "
+     "--until says.\n"
      "Several files are all checked first and then run one after the other; one that fails does "
      "not stop the next.\n"
      "The first SIGINT, SIGTERM or SIGHUP leaves a clean state and ends with exit code 0: the next "
      "run goes on from there. A second one ends the process at once.\n"
-     "A run that was killed is completed by the next: complete tables are not read again. With "
-     "--limit or --tables nothing is remembered."},
+     "A run that was killed is completed by the next: complete tables are not read again, and "
+     "changes "
+     "go on where they were committed last. With --limit or --tables nothing is remembered."},
     {"validate", "FILE…", SLUICE_CLI_WORDS_FILES, 1, ANY, SLUICE_CLI_SIGNAL_DEFAULT,
      B(STRICT) | B(SET), sluice_cli_validate, "Checks pipeline files without connecting anywhere",
      "Prints every problem of every file as file:line:column: severity: message (path), with a "
      "hint beneath."},
     {"check", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL, B(SET),
-     sluice_cli_check, "Connects everywhere and says what is missing and how to mend it", NULL},
+     sluice_cli_check, "Connects everywhere and says what is missing and how to mend it",
+     "Where the mode has changes, also whether they can be captured here, and if not, why."},
     {"plan", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL,
      B(SET) | B(TABLES) | B(LIMIT) | B(COLUMNS) | B(PARALLELISM), sluice_cli_plan,
      "Shows what a run would do, without doing it",
@@ -93,13 +104,30 @@ const struct sluice_cli_command sluice_cli_commands[] = {
     {"state list", "[FILE]", SLUICE_CLI_WORDS_FILES, 0, 1, SLUICE_CLI_SIGNAL_DEFAULT,
      B(STATE) | B(SET), sluice_cli_state_list, "Lists the pipelines that have state", NULL},
     {"state show", "FILE | --state DIR NAME", SLUICE_CLI_WORDS_FILES, 1, 1,
-     SLUICE_CLI_SIGNAL_DEFAULT, B(STATE) | B(SET), sluice_cli_state_show,
-     "Shows what a pipeline remembers: loads, tables, lanes, runs", NULL},
+     SLUICE_CLI_SIGNAL_CANCEL, B(STATE) | B(SET), sluice_cli_state_show,
+     "Shows what a pipeline remembers: loads, tables, feeds, runs",
+     "Where changes are followed, it also asks the sources how far each sink is behind and how "
+     "much of "
+     "their log they keep for it; with --state nobody is asked."},
     {"state reset", "FILE | --state DIR NAME", SLUICE_CLI_WORDS_FILES, 1, 1,
      SLUICE_CLI_SIGNAL_DEFAULT, B(STATE) | B(SET) | B(STREAM) | B(YES), sluice_cli_state_reset,
-     "Forgets an unfinished load, so that it is read again",
+     "Forgets an unfinished load, or all of a pipeline with changes, so that it is read again",
      "Says what will be read again and asks, unless --yes. What sinks hold already stays there; "
-     "runs without a complete marker count nowhere."},
+     "runs without a complete marker count nowhere.\n"
+     "Where changes are followed, every table is loaded anew and the feed begins anew with it. "
+     "With "
+     "--stream one table is loaded anew while the feed goes on."},
+    {"state resync", "FILE | --state DIR NAME", SLUICE_CLI_WORDS_FILES, 1, 1,
+     SLUICE_CLI_SIGNAL_DEFAULT, B(STATE) | B(SET) | B(STREAM) | B(YES), sluice_cli_state_resync,
+     "Has one table loaded anew by the next run, while the feed goes on",
+     "The same as state reset --stream NAME, which it needs. For all tables: state reset."},
+    {"retire", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL, B(SET) | B(YES),
+     sluice_cli_retire, "Drops what a pipeline made at its sources, for good",
+     "A source keeps its log for a pipeline with changes even while it does not run (PostgreSQL: a "
+     "replication slot), until this command is given; nothing else drops it. Says what was made "
+     "and "
+     "asks, unless --yes. What was there before the pipeline, or was made by others, stays.\n"
+     "A pipeline that is to go on afterwards begins anew: state reset."},
     {"plugin list", "", SLUICE_CLI_WORDS_NONE, 0, 0, SLUICE_CLI_SIGNAL_DEFAULT, 0,
      sluice_cli_plugin_list, "Lists plugins, and files that were refused and why", NULL},
     {"plugin describe", "NAME… | --all", SLUICE_CLI_WORDS_OTHER, 0, ANY, SLUICE_CLI_SIGNAL_DEFAULT,
@@ -113,6 +141,8 @@ const struct sluice_cli_command sluice_cli_commands[] = {
      "Prints the version of the program and of its plugin interface", NULL},
     {"help", "[COMMAND]", SLUICE_CLI_WORDS_OTHER, 0, 2, SLUICE_CLI_SIGNAL_DEFAULT, B(MAN),
      sluice_cli_help, "Shows help", NULL},
+    {"failpoints", "", SLUICE_CLI_WORDS_NONE, 0, 0, SLUICE_CLI_SIGNAL_DEFAULT, 0,
+     sluice_cli_failpoints, NULL, NULL},
     {NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL},
 };
 
@@ -121,7 +151,7 @@ const struct sluice_cli_exit sluice_cli_exits[] = {
     {"1", "runtime: a table or the whole run failed"},
     {"2", "the configuration or the command line is wrong"},
     {"3", "the environment: a server cannot be reached, access is denied, something is missing, "
-          "another process holds the pipeline"},
+          "another process holds the pipeline, the source no longer has what follows our position"},
     {"4", "finished, but rows were rejected"},
     {"130, 143", "ended at once by SIGINT, SIGTERM"},
     {NULL, NULL},

@@ -108,7 +108,8 @@ static void command_text(const struct sluice_cli_command *command,
 {
     sluice_str_append(out, "usage: ");
     sluice_str_printf(out, "sluice %s [options] %s\n\n", command->name, command->words);
-    sluice_cli_help_wrap(out, command->summary, 0, help_width(term));
+    const char *summary = command->summary != NULL ? command->summary : "For tests";
+    sluice_cli_help_wrap(out, summary, 0, help_width(term));
     sluice_str_append(out, ".\n");
     if (command->details != NULL) {
         sluice_str_append_char(out, '\n');
@@ -130,7 +131,8 @@ static void command_list(const char *group, const struct sluice_cli_term *term,
 {
     const size_t column = 20;
     size_t size = group != NULL ? strlen(group) : 0;
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         if (size > 0 && (strncmp(c->name, group, size) != 0 || c->name[size] != ' ')) {
             continue;
         }
@@ -243,7 +245,8 @@ void sluice_cli_help_man(struct sluice_str *out)
                       ".SH DESCRIPTION\nA pipeline file in YAML names sources, transforms and "
                       "sinks and the edges between them.\n.B sluice run\nmoves the tables that it "
                       "chooses.\n.SH COMMANDS\n");
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         sluice_str_append(out, ".SS sluice ");
         troff(out, c->name);
         sluice_str_append_char(out, ' ');
@@ -292,7 +295,8 @@ static void command_words(const char *group, struct sluice_str *out)
 {
     const char *before = "";
     size_t before_size = 0;
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         size_t size = strcspn(c->name, " ");
         if (group != NULL && (strncmp(c->name, group, size) != 0 || group[size] != '\0')) {
             continue;
@@ -312,7 +316,8 @@ static void command_words(const char *group, struct sluice_str *out)
 static void each_group(void (*f)(const char *group, struct sluice_str *out), struct sluice_str *out)
 {
     char group[24] = "";
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         size_t size = strcspn(c->name, " ");
         if (c->name[size] != ' ' || size >= sizeof group ||
             (strlen(group) == size && memcmp(group, c->name, size) == 0)) {
@@ -359,7 +364,8 @@ static void bash_completion(struct sluice_str *out)
                            "return ;;\n    esac\n"
                            "    command=\"${COMP_WORDS[1]} ${COMP_WORDS[2]}\"\n"
                            "    if [[ $cur == -* ]]; then\n        case $command in\n");
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         sluice_str_printf(out, "        \"%s\"%s) COMPREPLY=($(compgen -W \"", c->name,
                           strchr(c->name, ' ') != NULL ? "" : "\" \"*");
         option_words(c, out);
@@ -405,7 +411,8 @@ static void zsh_completion(struct sluice_str *out)
     sluice_str_append(out, "    --plugin-dir|--state) _files -/; return ;;\n    esac\n"
                            "    if [[ $PREFIX == -* ]]; then\n"
                            "        case \"$words[2] $words[3]\" in\n");
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         sluice_str_printf(out, "        \"%s\"%s) compadd -- ", c->name,
                           strchr(c->name, ' ') != NULL ? "" : "\" \"*");
         option_words(c, out);
@@ -471,7 +478,8 @@ static void fish_command(const struct sluice_cli_command *c, struct sluice_str *
 static void fish_completion(struct sluice_str *out)
 {
     sluice_str_append(out, "# fish completion for sluice; made by: sluice completion fish\n");
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         fish_command(c, out);
     }
     for (size_t i = 0; i < SLUICE_OPT_COUNT; i++) {
