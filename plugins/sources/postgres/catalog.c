@@ -19,8 +19,8 @@ static int32_t get_bool(const PGresult *r, int row, int column)
     return PQgetvalue(r, row, column)[0] == 't';
 }
 
-/* Keeps a result until the catalog is freed. */
-static sluice_status keep(struct pg_catalog *catalog, PGresult *result, struct sluice_error *err)
+sluice_status pg_catalog_keep(struct pg_catalog *catalog, PGresult *result,
+                              struct sluice_error *err)
 {
     if (catalog->result_count == sizeof catalog->results / sizeof catalog->results[0]) {
         PQclear(result);
@@ -42,12 +42,13 @@ static sluice_status no_memory(struct sluice_error *err, int n)
     " pg_catalog.has_table_privilege(c.oid, 'SELECT'), pg_catalog.row_security_active(c.oid)," \
     " coalesce(m.amname = 'heap', false), c.relispopulated,"                                   \
     " CASE WHEN c.relpages = 0 AND c.reltuples <= 0 THEN -1 ELSE c.reltuples END, c.relpages," \
-    " coalesce(x.relpages, 0)"
+    " coalesce(x.relpages, 0), c.relpersistence,"                                              \
+    " pg_catalog.pg_has_role(c.relowner, 'USAGE')"
 #define RELATION_JOINS                                          \
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
     " LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam"          \
     " LEFT JOIN pg_catalog.pg_class x ON x.oid = c.reltoastrelid"
-enum { RELATION_COLUMN_COUNT = 14, BLOCK_BYTES = 8192 };
+enum { RELATION_COLUMN_COUNT = 16, BLOCK_BYTES = 8192 };
 
 static void relation_fill(struct pg_relation *r, const PGresult *result, int row)
 {
@@ -65,6 +66,8 @@ static void relation_fill(struct pg_relation *r, const PGresult *result, int row
     r->row_estimate = strtod(PQgetvalue(result, row, 11), NULL);
     r->pages = get_int(result, row, 12);
     r->toast_bytes = get_int(result, row, 13) * BLOCK_BYTES;
+    r->persistence = PQgetvalue(result, row, 14)[0];
+    r->owned = get_bool(result, row, 15);
 }
 
 sluice_status pg_catalog_load(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
@@ -76,7 +79,7 @@ sluice_status pg_catalog_load(struct sluice_pg_conn *conn, struct pg_catalog *ca
         " AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY c.oid";
     PGresult *result = NULL;
     SLUICE_TRY(sluice_pg_query(conn, "read the catalog of tables", sql, 0, NULL, &result, err));
-    SLUICE_TRY(keep(catalog, result, err));
+    SLUICE_TRY(pg_catalog_keep(catalog, result, err));
     int n = PQntuples(result);
     catalog->relations = calloc((size_t)n + 1, sizeof *catalog->relations);
     if (catalog->relations == NULL) {
@@ -107,6 +110,15 @@ static struct pg_relation *find_relation(const struct pg_catalog *catalog, uint3
     return low < catalog->relation_count && catalog->relations[low].oid == oid
                ? &catalog->relations[low]
                : NULL;
+}
+
+struct pg_relation *pg_catalog_find(const struct pg_catalog *catalog, uint32_t oid)
+{
+    struct pg_relation *r = find_relation(catalog, oid);
+    for (uint32_t i = 0; i < catalog->leaf_count && r == NULL; i++) {
+        r = catalog->leaves[i].oid == oid ? &catalog->leaves[i] : NULL;
+    }
+    return r;
 }
 
 /* "{1,2,3}" of the chosen relations' oids. */
@@ -145,7 +157,7 @@ static sluice_status load_attributes(struct sluice_pg_conn *conn, struct pg_cata
     }
     sluice_pg_text_free(&sql);
     SLUICE_TRY(st);
-    SLUICE_TRY(keep(catalog, result, err));
+    SLUICE_TRY(pg_catalog_keep(catalog, result, err));
     int n = PQntuples(result);
     free(catalog->attributes);
     catalog->attributes = calloc((size_t)n + 1, sizeof *catalog->attributes);
@@ -256,7 +268,7 @@ sluice_status pg_catalog_load_leaves(struct sluice_pg_conn *conn, struct pg_cata
                              err);
     }
     if (st >= 0) {
-        st = keep(catalog, result, err);
+        st = pg_catalog_keep(catalog, result, err);
     }
     if (st >= 0) {
         int n = PQntuples(result);
@@ -331,6 +343,53 @@ sluice_status pg_catalog_load_sizes(struct sluice_pg_conn *conn, struct pg_catal
     PQclear(result);
     sluice_pg_text_free(&oids);
     return st;
+}
+
+/* ---------------------------------------------------------------- names ---------------------- */
+
+struct name_entry {
+    char *name;
+    uint32_t index;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct name_entry *)a)->name, ((const struct name_entry *)b)->name);
+}
+
+static void free_names(struct name_entry *names, uint32_t count)
+{
+    for (uint32_t i = 0; names != NULL && i < count; i++) {
+        free(names[i].name);
+    }
+    free(names);
+}
+
+sluice_status pg_catalog_match(const struct pg_catalog *catalog,
+                               const struct sluice_source_plan *plan, uint32_t *chosen,
+                               struct sluice_error *err)
+{
+    struct name_entry *names = calloc(catalog->relation_count + 1u, sizeof *names);
+    if (names == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for names");
+    }
+    uint32_t n = 0;
+    for (; n < catalog->relation_count; n++) {
+        names[n].name = pg_stream_name(&catalog->relations[n]);
+        names[n].index = n;
+        if (names[n].name == NULL) {
+            free_names(names, n);
+            return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for names");
+        }
+    }
+    qsort(names, n, sizeof *names, compare_names);
+    for (uint32_t i = 0; i < plan->stream_count; i++) {
+        struct name_entry key = {(char *)(uintptr_t)plan->streams[i]->name, 0};
+        struct name_entry *found = bsearch(&key, names, n, sizeof key, compare_names);
+        chosen[i] = found != NULL ? found->index : UINT32_MAX;
+    }
+    free_names(names, n);
+    return SLUICE_OK;
 }
 
 void pg_catalog_free(struct pg_catalog *catalog)

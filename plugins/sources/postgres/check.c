@@ -277,8 +277,9 @@ static const struct pg_relation *find_relation(const struct pg_catalog *catalog,
 static sluice_status check_tables(struct check *c, struct sluice_error *err)
 {
     const struct sluice_source_plan *plan = c->plan;
-    struct pg_stream_context context = {&c->src->options, &c->catalog, PQdb(c->conn->pg),
-                                        c->conn->sql_ascii};
+    struct pg_stream_context context = {&c->src->options,        &c->catalog,
+                                        PQdb(c->conn->pg),       c->conn->sql_ascii,
+                                        c->conn->server_version, 0};
     uint32_t *chosen = calloc(plan->stream_count + 1u, sizeof *chosen);
     const struct sluice_stream_select **selects = calloc(plan->stream_count + 1u, sizeof *selects);
     uint32_t count = 0;

@@ -2,7 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "source.h"
+#include "setup.h"
+#include "sluice/position.h"
 
 sluice_status pg_control_begin(struct sluice_source *src, struct sluice_error *err)
 {
@@ -46,7 +47,9 @@ static struct pg_stream_context make_context(const struct sluice_source *src,
                                              const struct pg_catalog *catalog,
                                              const struct sluice_pg_conn *conn)
 {
-    struct pg_stream_context context = {&src->options, catalog, PQdb(conn->pg), conn->sql_ascii};
+    struct pg_stream_context context = {&src->options,        catalog,
+                                        PQdb(conn->pg),       conn->sql_ascii,
+                                        conn->server_version, src->feed.wanted};
     return context;
 }
 
@@ -94,9 +97,18 @@ sluice_status pg_source_discover(struct sluice_source *src, sluice_stream_visit 
         st = pg_catalog_load_leaves(src->control, &catalog, chosen, count, err);
     }
     struct pg_stream_context context = make_context(src, &catalog, src->control);
+    context.changes = 0;
     for (uint32_t i = 0; i < count && st == SLUICE_OK; i++) {
         struct pg_stream stream;
         st = pg_stream_make(&context, &catalog.relations[chosen[i]], NULL, &stream, err);
+        if (st >= 0) {
+            st = visit_stream(&stream, visit, vctx);
+        }
+        pg_stream_free(&stream);
+    }
+    if (st == SLUICE_OK && src->options.messages) {
+        struct pg_stream stream;
+        st = pg_stream_make_messages(&context, &stream, err);
         if (st >= 0) {
             st = visit_stream(&stream, visit, vctx);
         }
@@ -126,6 +138,8 @@ void pg_source_close(struct sluice_source *src)
     sluice_pg_close(src->holder);
     src->holder = NULL;
     src->snapshot[0] = '\0';
+    src->opened = 0;
+    memset(&src->feed, 0, sizeof src->feed);
 }
 
 static sluice_status export_snapshot(struct sluice_source *src, struct sluice_error *err)
@@ -167,52 +181,6 @@ static sluice_status read_identity(struct sluice_source *src, struct sluice_erro
     return sluice_pg_command(src->control, what, "ROLLBACK TO SAVEPOINT identity", err);
 }
 
-struct name_entry {
-    char *name;
-    uint32_t index;
-};
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const struct name_entry *)a)->name, ((const struct name_entry *)b)->name);
-}
-
-static void free_names(struct name_entry *names, uint32_t count)
-{
-    for (uint32_t i = 0; names != NULL && i < count; i++) {
-        free(names[i].name);
-    }
-    free(names);
-}
-
-/* Finds the plan's streams among the relations: chosen[i] for stream i, UINT32_MAX if not there. */
-static sluice_status match_streams(const struct pg_catalog *catalog,
-                                   const struct sluice_source_plan *plan, uint32_t *chosen,
-                                   struct sluice_error *err)
-{
-    struct name_entry *names = calloc(catalog->relation_count + 1u, sizeof *names);
-    if (names == NULL) {
-        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for names");
-    }
-    uint32_t n = 0;
-    for (; n < catalog->relation_count; n++) {
-        names[n].name = pg_stream_name(&catalog->relations[n]);
-        names[n].index = n;
-        if (names[n].name == NULL) {
-            free_names(names, n);
-            return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for names");
-        }
-    }
-    qsort(names, n, sizeof *names, compare_names);
-    for (uint32_t i = 0; i < plan->stream_count; i++) {
-        struct name_entry key = {(char *)(uintptr_t)plan->streams[i]->name, 0};
-        struct name_entry *found = bsearch(&key, names, n, sizeof key, compare_names);
-        chosen[i] = found != NULL ? found->index : UINT32_MAX;
-    }
-    free_names(names, n);
-    return SLUICE_OK;
-}
-
 static sluice_status visit_missing(const char *name, sluice_stream_visit visit, void *vctx)
 {
     struct sluice_error problem = SLUICE_ERROR_INIT;
@@ -227,11 +195,54 @@ static sluice_status visit_missing(const char *name, sluice_stream_visit visit, 
     return visit(vctx, &desc, &problem);
 }
 
-/* Loads what the catalog says of the chosen relations and builds the streams. */
+/* Loads what the catalog says of the chosen relations. */
+static sluice_status load_chosen(struct sluice_source *src, const uint32_t *chosen, uint32_t count,
+                                 struct sluice_error *err)
+{
+    struct sluice_pg_conn *conn = src->control;
+    SLUICE_TRY(pg_catalog_load_columns(conn, &src->catalog, chosen, count, err));
+    SLUICE_TRY(pg_catalog_load_leaves(conn, &src->catalog, chosen, count, err));
+    if (src->feed.wanted) {
+        SLUICE_TRY(pg_catalog_load_identity(conn, &src->catalog, chosen, count, err));
+        SLUICE_TRY(pg_catalog_load_published(conn, &src->catalog, src->feed.publications,
+                                             src->feed.publication_count, err));
+    }
+    return pg_catalog_load_sizes(conn, &src->catalog, chosen, count, err);
+}
+
+static sluice_status make_stream(struct sluice_source *src,
+                                 const struct sluice_stream_select *select,
+                                 const struct pg_relation *relation, struct pg_stream *stream,
+                                 struct sluice_error *err)
+{
+    struct pg_stream_context context = make_context(src, &src->catalog, src->control);
+    if (relation == NULL) {
+        return pg_stream_make_messages(&context, stream, err);
+    }
+    SLUICE_TRY(pg_stream_make(&context, relation, select, stream, err));
+    if (relation->row_security) {
+        sluice_log(src->host, SLUICE_LOG_WARN,
+                   "row security applies: only rows that policies show are loaded table=%s",
+                   stream->name);
+    }
+    if (src->feed.load_point != 0 && (select->flags & SLUICE_SELECT_LOAD) != 0) {
+        stream->desc.load_position.data = src->feed.load_position;
+        stream->desc.load_position.size = sizeof src->feed.load_position;
+        stream->desc.load_position_text = src->feed.load_position_text;
+    }
+    return SLUICE_OK;
+}
+
+static int is_messages(const struct sluice_source *src, const struct sluice_stream_select *select)
+{
+    return src->feed.wanted && src->options.messages &&
+           strcmp(select->name, PG_MESSAGES_STREAM) == 0;
+}
+
+/* Builds the streams in the plan's order; those that are not there have no place. */
 static sluice_status make_streams(struct sluice_source *src, const struct sluice_source_plan *plan,
                                   const uint32_t *matched, struct sluice_error *err)
 {
-    struct sluice_pg_conn *conn = src->control;
     uint32_t *chosen = calloc(plan->stream_count + 1u, sizeof *chosen);
     src->streams = calloc(plan->stream_count + 1u, sizeof *src->streams);
     sluice_status st = SLUICE_OK;
@@ -245,29 +256,44 @@ static sluice_status make_streams(struct sluice_source *src, const struct sluice
             chosen[count++] = matched[i];
         }
     }
-    st = pg_catalog_load_columns(conn, &src->catalog, chosen, count, err);
-    if (st >= 0) {
-        st = pg_catalog_load_leaves(conn, &src->catalog, chosen, count, err);
-    }
-    if (st >= 0) {
-        st = pg_catalog_load_sizes(conn, &src->catalog, chosen, count, err);
-    }
-    struct pg_stream_context context = make_context(src, &src->catalog, conn);
+    st = load_chosen(src, chosen, count, err);
     for (uint32_t i = 0; i < plan->stream_count && st >= 0; i++) {
-        if (matched[i] != UINT32_MAX) {
-            struct pg_stream *stream = &src->streams[src->stream_count++];
-            st = pg_stream_make(&context, &src->catalog.relations[matched[i]], plan->streams[i],
-                                stream, err);
-            if (st >= 0 && stream->relation->row_security) {
-                sluice_log(src->host, SLUICE_LOG_WARN,
-                           "row security applies: only rows that policies show are loaded table=%s",
-                           stream->name);
-            }
+        if (matched[i] == UINT32_MAX && !is_messages(src, plan->streams[i])) {
+            continue;
         }
+        const struct pg_relation *relation =
+            matched[i] != UINT32_MAX ? &src->catalog.relations[matched[i]] : NULL;
+        st = make_stream(src, plan->streams[i], relation, &src->streams[src->stream_count++], err);
     }
 out:
     free(chosen);
     return st;
+}
+
+/* Binary values are asked for when every column of every table has a decoder for them: columns that
+ * are read as text would come in a form that we do not know. */
+static sluice_status decide_binary(struct sluice_source *src, struct sluice_error *err)
+{
+    if (!src->feed.wanted || src->options.binary == PG_OFF ||
+        src->control->server_version < PG_SINCE_MESSAGES) {
+        return SLUICE_OK;
+    }
+    for (uint32_t i = 0; i < src->stream_count; i++) {
+        const struct pg_stream *stream = &src->streams[i];
+        if (stream->problem.status < 0 || (stream->select_flags & SLUICE_SELECT_CHANGES) == 0 ||
+            stream->binary_whole) {
+            continue;
+        }
+        if (src->options.binary == PG_ON) {
+            return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                                    "option binary: on: table %s has columns whose types are read "
+                                    "as text (hint: binary: auto)",
+                                    stream->name);
+        }
+        return SLUICE_OK;
+    }
+    atomic_store(&src->feed.binary, 1);
+    return SLUICE_OK;
 }
 
 static sluice_status open_in_transaction(struct sluice_source *src,
@@ -279,72 +305,152 @@ static sluice_status open_in_transaction(struct sluice_source *src,
     if (matched == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for streams");
     }
-    sluice_status st = export_snapshot(src, err);
-    if (st >= 0) {
-        st = read_identity(src, err);
+    sluice_status st = SLUICE_OK;
+    if (!src->feed.wanted) {
+        st = export_snapshot(src, err);
+        if (st >= 0) {
+            st = read_identity(src, err);
+        }
     }
     if (st >= 0) {
         st = pg_catalog_load(src->control, &src->catalog, err);
     }
     if (st >= 0) {
-        st = match_streams(&src->catalog, plan, matched, err);
+        st = pg_catalog_match(&src->catalog, plan, matched, err);
     }
     if (st >= 0) {
         st = make_streams(src, plan, matched, err);
+    }
+    if (st >= 0) {
+        st = decide_binary(src, err);
     }
     if (st >= 0) {
         st = pg_shards_make(src, plan, err);
     }
     uint32_t next = 0;
     for (uint32_t i = 0; i < plan->stream_count && st == SLUICE_OK; i++) {
-        st = matched[i] == UINT32_MAX ? visit_missing(plan->streams[i]->name, visit, vctx)
-                                      : visit_stream(&src->streams[next], visit, vctx);
-        next += matched[i] != UINT32_MAX;
+        int there = matched[i] != UINT32_MAX || is_messages(src, plan->streams[i]);
+        st = there ? visit_stream(&src->streams[next], visit, vctx)
+                   : visit_missing(plan->streams[i]->name, visit, vctx);
+        next += there ? 1u : 0u;
     }
     free(matched);
     return st == SLUICE_END ? SLUICE_OK : st;
+}
+
+/* A catalog session that sees what the slot's snapshot shows. */
+static sluice_status begin_under_snapshot(struct sluice_source *src, struct sluice_error *err)
+{
+    char sql[512];
+    PGresult *result = NULL;
+    SLUICE_TRY(sluice_failpoint_hit(src->failpoints, "postgres.before_snapshot_import", err));
+    SLUICE_TRY(pg_control_begin(src, err));
+    (void)snprintf(sql, sizeof sql, "SET TRANSACTION SNAPSHOT '%s'; SELECT " PG_SNAPSHOT_MARK,
+                   src->snapshot);
+    SLUICE_TRY(
+        sluice_pg_query(src->control, "import the slot's snapshot", sql, 0, NULL, &result, err));
+    (void)snprintf(src->snapshot_mark, sizeof src->snapshot_mark, "%s", PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return SLUICE_OK;
+}
+
+/* Loads: the control connection's snapshot is exported, and it becomes the holder. Feeds: setup has
+ * made the slot, whose snapshot, if any, its own connection holds. */
+static sluice_status begin(struct sluice_source *src, const struct sluice_source_plan *plan,
+                           struct sluice_error *err)
+{
+    if (plan->mode == SLUICE_MODE_FULL_LOAD_ONLY) {
+        return pg_control_begin(src, err);
+    }
+    SLUICE_TRY(pg_feed_setup(src, plan, err));
+    return src->holder != NULL ? begin_under_snapshot(src, err) : pg_control_begin(src, err);
+}
+
+static void report_open(const struct sluice_source *src)
+{
+    const struct pg_feed_setup *feed = &src->feed;
+    char start[24];
+    if (src->snapshot[0] != '\0') {
+        sluice_log(src->host, SLUICE_LOG_INFO,
+                   "snapshot taken snapshot=%s streams=%u shards=%u%s%s", src->snapshot,
+                   src->stream_count, src->shard_count, feed->load_point != 0 ? " position=" : "",
+                   feed->load_position_text);
+    }
+    if (feed->wanted) {
+        sluice_lsn_format(feed->start, start);
+        sluice_log(src->host, SLUICE_LOG_INFO,
+                   "changes will be read slot=%s publication=%s from=%s resumed=%d binary=%d",
+                   feed->slot, feed->publications[0], start, feed->resume != 0,
+                   atomic_load(&feed->binary));
+    }
 }
 
 sluice_status pg_source_open(struct sluice_source *src, const struct sluice_source_plan *plan,
                              struct sluice_source_info *info, sluice_stream_visit visit, void *vctx,
                              struct sluice_error *err)
 {
-    if (plan->mode != SLUICE_MODE_FULL_LOAD_ONLY) {
-        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
-                                "source postgres: this version reads full loads only (hint: mode: "
-                                "full_load_only)");
-    }
     pg_source_close(src);
     src->generation++;
     src->row_limit = plan->row_limit;
     src->batch_rows = plan->batch_rows;
     src->batch_bytes = plan->batch_bytes;
     src->snapshot_us = src->host->now_us(src->host->ctx, SLUICE_CLOCK_WALL);
-    SLUICE_TRY(pg_control_begin(src, err));
-    sluice_status st = open_in_transaction(src, plan, visit, vctx, err);
+    sluice_status st = begin(src, plan, err);
+    if (st >= 0) {
+        st = open_in_transaction(src, plan, visit, vctx, err);
+    }
     if (st < 0) {
         pg_source_close(src);
         pg_control_end(src);
         return st;
     }
-    src->holder = src->control;
-    src->control = NULL;
+    if (src->feed.wanted) {
+        pg_control_end(src);
+        info->created = src->feed.created[0] != '\0' ? src->feed.created : NULL;
+    }
+    else {
+        src->holder = src->control;
+        src->control = NULL;
+    }
+    src->opened = 1;
     info->identity = src->identity[0] != '\0' ? src->identity : NULL;
     info->server = src->server;
-    sluice_log(src->host, SLUICE_LOG_INFO, "snapshot taken snapshot=%s streams=%u shards=%u",
-               src->snapshot, src->stream_count, src->shard_count);
+    report_open(src);
     return SLUICE_OK;
 }
 
 sluice_status pg_source_shards(struct sluice_source *src, sluice_shard_visit visit, void *vctx,
                                struct sluice_error *err)
 {
-    if (src->holder == NULL) {
+    if (!src->opened) {
         return sluice_error_set(err, SLUICE_E_STATE, 0, "source postgres: not open");
     }
     sluice_status st = SLUICE_OK;
     for (uint32_t i = 0; i < src->shard_count && st == SLUICE_OK; i++) {
         st = visit(vctx, &src->shards[i].desc);
     }
+    if (st == SLUICE_OK && src->feed.wanted) {
+        st = visit(vctx, &src->feed.shard);
+    }
     return st == SLUICE_END ? SLUICE_OK : st;
+}
+
+sluice_status pg_source_shard_done(struct sluice_source *src, const char *shard_id,
+                                   struct sluice_error *err)
+{
+    (void)err;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < src->shard_count; i++) {
+        src->shards[i].done |= strcmp(src->shards[i].id, shard_id) == 0;
+        left += src->shards[i].done == 0;
+    }
+    if (left == 0 && src->feed.wanted && src->holder != NULL) {
+        /* The feed goes on for long: without this the server would keep old rows, and the temporary
+         * slot its log, as long. */
+        pg_workers_close(src);
+        sluice_pg_close(src->holder);
+        src->holder = NULL;
+        sluice_log(src->host, SLUICE_LOG_INFO, "snapshot given up snapshot=%s", src->snapshot);
+    }
+    return SLUICE_OK;
 }

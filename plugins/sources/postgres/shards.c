@@ -174,7 +174,9 @@ sluice_status pg_shards_make(struct sluice_source *src, const struct sluice_sour
     for (uint32_t i = 0; i < src->stream_count; i++) {
         const struct pg_stream *stream = &src->streams[i];
         uint32_t number = 1;
-        if (stream->problem.status < 0) {
+        int loaded = (stream->select_flags & SLUICE_SELECT_LOAD) != 0 &&
+                     stream->relation->kind != PG_KIND_MESSAGES;
+        if (stream->problem.status < 0 || (src->feed.wanted && !loaded)) {
             continue;
         }
         if (stream->relation->kind == 'p') {

@@ -40,7 +40,7 @@ struct pg_options {
     int64_t without_identity;     /* PG_IDENTITY_* */
     int64_t failover;             /* PG_AUTO, PG_OFF, PG_ON */
     int64_t binary;               /* PG_AUTO, PG_OFF, PG_ON */
-    int64_t messages;             /* deliver logical messages as a stream */
+    int32_t messages;             /* deliver logical messages as a stream */
     int64_t origin;               /* PG_ORIGIN_* */
     const char *start_lsn;        /* cdc_only: begin here; NULL = now */
     int64_t feedback_interval_us; /* longest time between two status updates */
@@ -67,10 +67,12 @@ struct pg_attribute {
 
 struct pg_relation {
     uint32_t oid;
-    uint32_t root; /* of a leaf that is read for a partitioned table; else 0 */
-    char kind;     /* relkind: r p v m f */
+    uint32_t root;    /* of a leaf that is read for a partitioned table; else 0 */
+    char kind;        /* relkind: r p v m f; PG_KIND_MESSAGES */
+    char persistence; /* relpersistence: p, u unlogged */
     char replica_identity;
     int32_t is_partition;
+    int32_t owned; /* we may alter it */
     int32_t schema_usable;
     int32_t readable; /* SELECT on the table as a whole */
     int32_t row_security;
@@ -85,11 +87,29 @@ struct pg_relation {
     uint32_t attribute_count;
     int16_t keys[32]; /* attribute numbers of the primary key */
     uint32_t key_count;
+    /* pg_catalog_load_identity: what the server writes to its log of an updated or deleted row */
+    char identity;             /* PG_IDENTITY_FULL_ROW, PG_IDENTITY_COLUMNS, 0 = nothing */
+    int16_t identity_keys[32]; /* COLUMNS: attribute numbers in index order */
+    uint32_t identity_count;
+    const char *identity_names; /* COLUMNS: their names, sorted and quoted, for comparing */
+    const char *identity_index; /* an index that could serve where there is none; "" = none */
+    int32_t identity_primary;   /* that index is the primary key */
+    /* pg_catalog_load_published */
+    int32_t published;             /* bit 0, 1: in the first, second publication of the feed */
+    const char *published_columns; /* attribute numbers that are sent, by blanks; NULL = all */
+    const char *row_filter;        /* of the publication; NULL = none */
 };
+
+/* The relation of the stream of logical messages, which is no table. */
+#define PG_KIND_MESSAGES 'M'
+#define PG_MESSAGES_STREAM "pg_logical_message"
+#define PG_MESSAGES_STREAM_ID 1u /* oids of tables start at 16384 */
+#define PG_IDENTITY_FULL_ROW 'f'
+#define PG_IDENTITY_COLUMNS 'k'
 
 /* Owns its results; strings of relations and attributes point into them. */
 struct pg_catalog {
-    PGresult *results[6];
+    PGresult *results[12];
     uint32_t result_count;
     struct pg_relation *relations; /* sorted by oid */
     uint32_t relation_count;
@@ -115,6 +135,23 @@ sluice_status pg_catalog_load_leaves(struct sluice_pg_conn *conn, struct pg_cata
 sluice_status pg_catalog_load_sizes(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
                                     const uint32_t *chosen, uint32_t count,
                                     struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Reads the replica identities of the chosen relations and of all leaves. After their columns. */
+sluice_status pg_catalog_load_identity(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
+                                       const uint32_t *chosen, uint32_t count,
+                                       struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Reads what publications (which may not exist) hold of all relations. */
+sluice_status pg_catalog_load_published(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
+                                        char (*publications)[64], uint32_t count,
+                                        struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Keeps a result until the catalog is freed, also when it fails. */
+sluice_status pg_catalog_keep(struct pg_catalog *catalog, PGresult *result,
+                              struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Finds a relation by oid, among the leaves too; NULL = not there. */
+struct pg_relation *pg_catalog_find(const struct pg_catalog *catalog, uint32_t oid);
+/* Finds the plan's streams among the relations: chosen[i] for stream i, UINT32_MAX if not there. */
+sluice_status pg_catalog_match(const struct pg_catalog *catalog,
+                               const struct sluice_source_plan *plan, uint32_t *chosen,
+                               struct sluice_error *err) SLUICE_MUST_CHECK;
 void pg_catalog_free(struct pg_catalog *catalog);
 
 /* ---------------------------------------------------------------- stream.c ------------------- */
@@ -136,6 +173,10 @@ struct pg_stream {
     int32_t binary_whole;        /* every column's decoder takes the type's binary form */
     int32_t select_flags;        /* SLUICE_SELECT_* of the plan */
     int32_t insert_only;         /* no usable identity, and asked for */
+    int32_t columns_named;       /* the plan names the columns: others do not join later */
+    char **excluded;             /* names that the plan leaves out, also of columns to come */
+    uint32_t excluded_count;
+    uint64_t last_schema_id; /* the feed's: the last that it announced; 0 = none */
 };
 
 /* What stream building needs to know of its surroundings. */
@@ -144,6 +185,8 @@ struct pg_stream_context {
     const struct pg_catalog *catalog;
     const char *database;
     int32_t sql_ascii;
+    int32_t server_version;
+    int32_t changes; /* the mode has changes: describe what the feed can deliver */
 };
 
 /* Describes one relation; `select` may be NULL. What keeps it from being read goes to
@@ -153,6 +196,12 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
                              const struct sluice_stream_select *select, struct pg_stream *stream,
                              struct sluice_error *err) SLUICE_MUST_CHECK;
 void pg_stream_free(struct pg_stream *stream);
+/* Describes the stream of logical messages. */
+sluice_status pg_stream_make_messages(const struct pg_stream_context *context,
+                                      struct pg_stream *stream, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
+/* 1 if the server's log can tell the changes of such a relation. */
+int pg_relation_capturable(const struct pg_relation *relation, int server_version);
 /* Writes the stream name of a relation; NULL = out of memory. The caller frees it. */
 char *pg_stream_name(const struct pg_relation *relation);
 
@@ -166,6 +215,7 @@ struct pg_shard {
     const struct pg_relation *relation; /* the table, or a leaf of it */
     int64_t first_page;                 /* -1: no ctid condition */
     int64_t end_page;                   /* -1: open end */
+    int32_t done;                       /* every sink has it whole */
 };
 
 /* ---------------------------------------------------------------- feed ----------------------- */
@@ -185,7 +235,12 @@ struct pg_feed_setup {
     char system_id[32]; /* of IDENTIFY_SYSTEM at open() */
     char timeline[16];
     int32_t failover_slot; /* the timeline may change */
-    atomic_int binary;     /* ask for binary values; a reader turns it off when a type comes that
+    uint64_t load_point; /* the log's position that src->snapshot shows exactly; 0 = no snapshot */
+    uint8_t load_position[8];
+    char load_position_text[17];
+    uint8_t start_position[8];
+    char created[1024]; /* what we have made at the server; "" = nothing */
+    atomic_int binary;  /* ask for binary values; a reader turns it off when a type comes that
                               has none */
     char shard_id[121];
     struct sluice_shard_desc shard;
@@ -206,6 +261,7 @@ struct sluice_source {
     int64_t snapshot_us;    /* wall clock when it was taken */
     char identity[96];
     char server[96];
+    int32_t opened;
     uint64_t row_limit;
     uint64_t batch_rows; /* of the plan; 0 = none */
     uint64_t batch_bytes;
@@ -299,6 +355,9 @@ sluice_status pg_source_retire(struct sluice_source *src, const struct sluice_so
 sluice_status pg_source_measure(struct sluice_source *src, const struct sluice_source_plan *plan,
                                 struct sluice_bytes position, struct sluice_source_lag *out,
                                 struct sluice_error *err);
+/* When every snapshot shard is done, gives up the snapshot, and with it what the server keeps for it. */
+sluice_status pg_source_shard_done(struct sluice_source *src, const char *shard_id,
+                                   struct sluice_error *err);
 /* Frees what open() made. */
 void pg_source_close(struct sluice_source *src);
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "source.h"
+#include "setup.h"
 
 enum { METADATA_MAX = 8 };
 
@@ -28,6 +28,10 @@ void pg_stream_free(struct pg_stream *stream)
     free(stream->column_names);
     free(stream->where);
     free(stream->decode);
+    for (uint32_t i = 0; i < stream->excluded_count; i++) {
+        free(stream->excluded[i]);
+    }
+    free(stream->excluded);
     memset(stream, 0, sizeof *stream);
 }
 
@@ -41,10 +45,40 @@ static int listed(const char *name, const char *const *list, uint32_t count)
     return 0;
 }
 
-static int wanted(const struct pg_stream_context *context, const struct pg_attribute *a,
-                  const struct sluice_stream_select *select)
+/* Are the changes of this stream followed? Then it has the columns that the server sends. */
+static int followed(const struct pg_stream_context *context,
+                    const struct sluice_stream_select *select)
+{
+    return context->changes && select != NULL && (select->flags & SLUICE_SELECT_CHANGES) != 0;
+}
+
+/* In feeds: does the server send this column? */
+static int published(const struct pg_stream_context *context, const struct pg_relation *r,
+                     const struct pg_attribute *a)
+{
+    if (a->generated != 0 && (context->server_version < PG_SINCE_GENERATED || a->generated != 's' ||
+                              r->published_columns == NULL)) {
+        return 0;
+    }
+    char *end = NULL;
+    for (const char *p = r->published_columns; p != NULL && *p != '\0'; p = end) {
+        if (strtol(p, &end, 10) == a->number) {
+            return 1;
+        }
+        if (end == p) {
+            break;
+        }
+    }
+    return r->published_columns == NULL;
+}
+
+static int wanted(const struct pg_stream_context *context, const struct pg_relation *r,
+                  const struct pg_attribute *a, const struct sluice_stream_select *select)
 {
     if (a->generated != 0 && context->options->generated == PG_GENERATED_EXCLUDE) {
+        return 0;
+    }
+    if (followed(context, select) && !published(context, r, a)) {
         return 0;
     }
     if (select == NULL) {
@@ -58,14 +92,17 @@ static int wanted(const struct pg_stream_context *context, const struct pg_attri
 }
 
 /* A column that was asked for by name but is not there is a mistake worth telling. */
-static sluice_status check_included(const struct pg_relation *relation, const char *stream,
+static sluice_status check_included(const struct pg_stream_context *context,
+                                    const struct pg_relation *relation, const char *stream,
                                     const struct sluice_stream_select *select,
                                     struct sluice_error *err)
 {
     for (uint32_t i = 0; select != NULL && i < select->include_count; i++) {
         int found = 0;
         for (uint32_t k = 0; k < relation->attribute_count; k++) {
-            found |= strcmp(relation->attributes[k].name, select->include_columns[i]) == 0;
+            const struct pg_attribute *a = &relation->attributes[k];
+            found |= strcmp(a->name, select->include_columns[i]) == 0 &&
+                     (!followed(context, select) || published(context, relation, a));
         }
         if (!found) {
             return sluice_error_set(err, SLUICE_E_SCHEMA, 0,
@@ -153,18 +190,25 @@ static sluice_status add_column(const struct pg_stream_context *context, struct 
         nullable = 1;
     }
     stream->decode[index] = plan.decode;
+    stream->binary_whole = stream->binary_whole && plan.binary;
     st = sluice_schema_set(&stream->schema, index, a->name, &plan.type, nullable, metadata, count,
                            err);
     sluice_pg_text_free(&plan.text);
     return st;
 }
 
-static void add_keys(struct pg_stream *stream, const int16_t *numbers)
+static void add_keys(const struct pg_stream_context *context, struct pg_stream *stream,
+                     const int16_t *numbers)
 {
     const struct pg_relation *r = stream->relation;
-    for (uint32_t k = 0; k < r->key_count; k++) {
+    /* With changes: what old rows are told by; under FULL the primary key still says what is one. */
+    int identity = context->changes && (stream->select_flags & SLUICE_SELECT_CHANGES) != 0 &&
+                   r->identity != PG_IDENTITY_FULL_ROW;
+    const int16_t *keys = identity ? r->identity_keys : r->keys;
+    uint32_t key_count = identity ? r->identity_count : r->key_count;
+    for (uint32_t k = 0; k < key_count; k++) {
         uint32_t i = 0;
-        while (i < stream->column_count && numbers[i] != r->keys[k]) {
+        while (i < stream->column_count && numbers[i] != keys[k]) {
             i++;
         }
         if (i == stream->column_count) {
@@ -190,7 +234,7 @@ static sluice_status add_columns(const struct pg_stream_context *context, struct
                            : sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for columns");
     uint32_t n = 0;
     for (uint32_t i = 0; i < r->attribute_count && st >= 0; i++) {
-        n += wanted(context, &r->attributes[i], select) ? 1u : 0u;
+        n += wanted(context, r, &r->attributes[i], select) ? 1u : 0u;
     }
     if (st >= 0) {
         st = sluice_schema_init(&stream->schema, n, err);
@@ -198,7 +242,7 @@ static sluice_status add_columns(const struct pg_stream_context *context, struct
     sluice_pg_text_add(&names, "{");
     for (uint32_t i = 0; i < r->attribute_count && st >= 0; i++) {
         const struct pg_attribute *a = &r->attributes[i];
-        if (!wanted(context, a, select)) {
+        if (!wanted(context, r, a, select)) {
             continue;
         }
         if (!a->readable) {
@@ -214,7 +258,7 @@ static sluice_status add_columns(const struct pg_stream_context *context, struct
     }
     sluice_pg_text_add(&names, "}");
     if (st >= 0) {
-        add_keys(stream, numbers);
+        add_keys(context, stream, numbers);
         stream->select = sluice_pg_text_take(&exprs);
         stream->column_names = sluice_pg_text_take(&names);
         if (stream->select == NULL || stream->column_names == NULL) {
@@ -273,6 +317,76 @@ static void estimate(const struct pg_stream_context *context, struct pg_stream *
     stream->desc.bytes_estimate = bytes;
 }
 
+/* The rows that are loaded: those that the publication lets through, and those of the rule. */
+static sluice_status make_where(const struct pg_stream_context *context, struct pg_stream *stream,
+                                const struct sluice_stream_select *select, struct sluice_error *err)
+{
+    const char *rule = select != NULL ? select->where : NULL;
+    const char *filter = followed(context, select) ? stream->relation->row_filter : NULL;
+    struct sluice_pg_text text = {0};
+    if (rule == NULL && filter == NULL) {
+        return SLUICE_OK;
+    }
+    if (rule != NULL && filter != NULL) {
+        /* The line end closes a comment that the rule may end with. */
+        sluice_pg_text_format(&text, "(%s) AND (%s\n)", filter, rule);
+    }
+    else {
+        sluice_pg_text_add(&text, rule != NULL ? rule : filter);
+    }
+    sluice_status st = sluice_pg_text_check(&text, err);
+    if (st >= 0) {
+        stream->where = sluice_pg_text_take(&text);
+        st = stream->where != NULL
+                 ? SLUICE_OK
+                 : sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a stream");
+    }
+    sluice_pg_text_free(&text);
+    return st;
+}
+
+/* Columns may be added while changes flow: which of them belong to the stream. */
+static sluice_status keep_choice(struct pg_stream *stream,
+                                 const struct sluice_stream_select *select,
+                                 struct sluice_error *err)
+{
+    uint32_t count = select != NULL ? select->exclude_count : 0;
+    stream->columns_named = select != NULL && select->include_count > 0;
+    stream->excluded = calloc(count + 1u, sizeof(char *));
+    for (uint32_t i = 0; stream->excluded != NULL && i < count; i++) {
+        stream->excluded[i] = strdup(select->exclude_columns[i]);
+        if (stream->excluded[i] == NULL) {
+            break;
+        }
+        stream->excluded_count = i + 1;
+    }
+    if (stream->excluded == NULL || stream->excluded_count < count) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a stream");
+    }
+    return SLUICE_OK;
+}
+
+/* What the feed tells of old rows, and whether there is one. */
+static void set_changes(const struct pg_stream_context *context, struct pg_stream *stream)
+{
+    const struct pg_relation *r = stream->relation;
+    struct sluice_stream_desc *d = &stream->desc;
+    if (pg_relation_capturable(r, context->server_version)) {
+        d->flags |= SLUICE_STREAM_CAN_CHANGES;
+    }
+    if (!context->changes || (stream->select_flags & SLUICE_SELECT_CHANGES) == 0) {
+        return;
+    }
+    stream->insert_only = (r->published & 1) == 0;
+    if (stream->insert_only) {
+        d->flags |= SLUICE_STREAM_INSERT_ONLY;
+        d->before = SLUICE_BEFORE_NONE;
+    }
+    else {
+        d->before = r->identity == PG_IDENTITY_FULL_ROW ? SLUICE_BEFORE_FULL : SLUICE_BEFORE_KEY;
+    }
+}
+
 sluice_status pg_stream_make(const struct pg_stream_context *context,
                              const struct pg_relation *relation,
                              const struct sluice_stream_select *select, struct pg_stream *stream,
@@ -285,16 +399,14 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
     if (stream->name == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a stream");
     }
-    if (select != NULL && select->where != NULL) {
-        stream->where = strdup(select->where);
-        if (stream->where == NULL) {
-            return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a stream");
-        }
-    }
+    stream->binary_whole = 1;
+    stream->select_flags = select != NULL ? (int32_t)select->flags : 0;
+    SLUICE_TRY(make_where(context, stream, select, err));
+    SLUICE_TRY(keep_choice(stream, select, err));
     struct sluice_error problem = SLUICE_ERROR_INIT;
     sluice_status st = check_readable(relation, stream->name, &problem);
     if (st >= 0) {
-        st = check_included(relation, stream->name, select, &problem);
+        st = check_included(context, relation, stream->name, select, &problem);
     }
     if (st >= 0) {
         st = add_columns(context, stream, select, &problem);
@@ -324,5 +436,66 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
     d->property_count = 2;
     d->properties = stream->properties;
     estimate(context, stream);
+    set_changes(context, stream);
+    return SLUICE_OK;
+}
+
+/* ---------------------------------------------------------------- logical messages ----------- */
+
+static const struct pg_relation messages_relation = {.oid = PG_MESSAGES_STREAM_ID,
+                                                     .kind = PG_KIND_MESSAGES,
+                                                     .persistence = 'p',
+                                                     .schema_usable = 1,
+                                                     .readable = 1,
+                                                     .populated = 1,
+                                                     .row_estimate = -1,
+                                                     .schema = "",
+                                                     .name = PG_MESSAGES_STREAM};
+
+sluice_status pg_stream_make_messages(const struct pg_stream_context *context,
+                                      struct pg_stream *stream, struct sluice_error *err)
+{
+    static const struct {
+        const char *name;
+        struct sluice_type type;
+    } columns[] = {{"prefix", {SLUICE_TYPE_UTF8, 0, 0, 0}},
+                   {"content", {SLUICE_TYPE_BINARY, 0, 0, 0}},
+                   {"transactional", {SLUICE_TYPE_BOOL, 0, 0, 0}}};
+    enum { COLUMNS = sizeof columns / sizeof columns[0] };
+    memset(stream, 0, sizeof *stream);
+    sluice_error_clear(&stream->problem);
+    stream->relation = &messages_relation;
+    stream->name = strdup(PG_MESSAGES_STREAM);
+    stream->column_count = COLUMNS;
+    stream->binary_whole = 1;
+    stream->insert_only = 1;
+    stream->select_flags = SLUICE_SELECT_CHANGES;
+    if (stream->name == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a stream");
+    }
+    SLUICE_TRY(sluice_schema_init(&stream->schema, COLUMNS, err));
+    for (int64_t i = 0; i < COLUMNS; i++) {
+        SLUICE_TRY(sluice_schema_set(&stream->schema, i, columns[i].name, &columns[i].type, 0, NULL,
+                                     0, err));
+    }
+    stream->parts[0] = stream->name;
+    stream->properties[0] = (struct sluice_pair){"source", "postgres"};
+    stream->properties[1] = (struct sluice_pair){"database", context->database};
+    stream->desc = (struct sluice_stream_desc){
+        .struct_size = (uint32_t)sizeof stream->desc,
+        .kind = SLUICE_STREAM_TABLE,
+        .flags = SLUICE_STREAM_NO_LOAD | SLUICE_STREAM_CAN_CHANGES | SLUICE_STREAM_INSERT_ONLY,
+        .before = SLUICE_BEFORE_NONE,
+        .stream_id = PG_MESSAGES_STREAM_ID,
+        .schema_id = 1,
+        .name = stream->name,
+        .part_count = 1,
+        .parts = stream->parts,
+        .keys = stream->keys,
+        .schema = &stream->schema,
+        .rows_estimate = -1,
+        .bytes_estimate = -1,
+        .property_count = 2,
+        .properties = stream->properties};
     return SLUICE_OK;
 }
