@@ -23,6 +23,7 @@ enum reader_state {
 };
 
 struct sluice_reader {
+    struct pg_feed *feed; /* of a shard of changes: then nothing else is used */
     struct sluice_source *src;
     const struct pg_shard *shard;
     struct sluice_pg_conn *conn; /* NULL once given back */
@@ -138,6 +139,11 @@ void pg_reader_close(struct sluice_reader *rd)
     if (rd == NULL) {
         return;
     }
+    if (rd->feed != NULL) {
+        pg_feed_close(rd->feed);
+        free(rd);
+        return;
+    }
     give_back(rd, 0);
     sluice_rows_free(&rd->rows);
     free(rd->decoders);
@@ -187,10 +193,30 @@ static sluice_status reader_prepare(struct sluice_reader *rd, struct sluice_erro
     return SLUICE_OK;
 }
 
+static sluice_status open_feed(struct sluice_source *src, const struct sluice_shard_desc *shard,
+                               struct sluice_bytes resume, struct sluice_reader **out,
+                               struct sluice_error *err)
+{
+    struct sluice_reader *rd = calloc(1, sizeof *rd);
+    if (rd == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a reader");
+    }
+    sluice_status st = pg_feed_open(src, shard, resume, &rd->feed, err);
+    if (st < 0) {
+        free(rd);
+        return st;
+    }
+    *out = rd;
+    return SLUICE_OK;
+}
+
 sluice_status pg_reader_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
                              struct sluice_bytes resume, struct sluice_reader **out,
                              struct sluice_error *err)
 {
+    if (shard->kind == SLUICE_SHARD_CHANGES) {
+        return open_feed(src, shard, resume, out, err);
+    }
     uint64_t handle[2] = {0, 0};
     if (shard->handle.size == sizeof handle) {
         memcpy(handle, shard->handle.data, sizeof handle);
@@ -485,6 +511,9 @@ static sluice_status next_batch(struct sluice_reader *rd, int64_t timeout_us,
 sluice_status pg_reader_next(struct sluice_reader *rd, int64_t timeout_us, struct sluice_batch *out,
                              struct sluice_error *err)
 {
+    if (rd->feed != NULL) {
+        return pg_feed_next(rd->feed, timeout_us, out, err);
+    }
     if (rd->state == READER_DONE) {
         return SLUICE_END;
     }
@@ -500,4 +529,15 @@ sluice_status pg_reader_next(struct sluice_reader *rd, int64_t timeout_us, struc
         }
     }
     return st;
+}
+
+sluice_status pg_reader_idle(struct sluice_reader *rd, struct sluice_error *err)
+{
+    return rd->feed != NULL ? pg_feed_idle(rd->feed, err) : SLUICE_OK;
+}
+
+sluice_status pg_reader_ack(struct sluice_reader *rd, struct sluice_bytes position,
+                            struct sluice_error *err)
+{
+    return rd->feed != NULL ? pg_feed_ack(rd->feed, position, err) : SLUICE_OK;
 }

@@ -8,7 +8,7 @@
 #include "sluice/error.h"
 #include "sluice/view.h"
 
-static void put_string(FILE *to, const char *text, uint64_t size)
+void pg_test_print_string(FILE *to, const char *text, uint64_t size)
 {
     (void)fputc('"', to);
     for (uint64_t i = 0; i < size; i++) {
@@ -37,7 +37,7 @@ static void put_hex(FILE *to, const void *data, uint64_t size)
     (void)fputc('"', to);
 }
 
-static void put_cell(FILE *to, const struct sluice_view *v, int64_t i)
+void pg_test_print_cell(FILE *to, const struct sluice_view *v, int64_t i)
 {
     if (sluice_view_is_null(v, i)) {
         (void)fputs("null", to);
@@ -62,7 +62,7 @@ static void put_cell(FILE *to, const struct sluice_view *v, int64_t i)
         break;
     case SLUICE_TYPE_UTF8: {
         struct sluice_bytes b = sluice_view_bytes(v, i);
-        put_string(to, b.data, b.size);
+        pg_test_print_string(to, b.data, b.size);
         break;
     }
     case SLUICE_TYPE_BINARY: {
@@ -90,10 +90,10 @@ void pg_test_print_batch(FILE *to, const struct sluice_stream_desc *desc,
     }
     for (int64_t row = 0; row < batch->array.length; row++) {
         (void)fputc('[', to);
-        put_string(to, desc->name, strlen(desc->name));
+        pg_test_print_string(to, desc->name, strlen(desc->name));
         for (int64_t c = 0; c < n; c++) {
             (void)fputs(", ", to);
-            put_cell(to, &views[c], row);
+            pg_test_print_cell(to, &views[c], row);
         }
         (void)fputs("]\n", to);
     }
@@ -107,14 +107,14 @@ static const char *const metadata_keys[] = {"sluice:native_type", "sluice:text",
 static void put_column(FILE *to, const struct ArrowSchema *field)
 {
     (void)fputs("{\"name\": ", to);
-    put_string(to, field->name, strlen(field->name));
+    pg_test_print_string(to, field->name, strlen(field->name));
     (void)fprintf(to, ", \"format\": \"%s\", \"nullable\": %s", field->format,
                   (field->flags & ARROW_FLAG_NULLABLE) != 0 ? "true" : "false");
     for (size_t i = 0; i < sizeof metadata_keys / sizeof metadata_keys[0]; i++) {
         struct sluice_bytes v = sluice_schema_metadata(field, metadata_keys[i]);
         if (v.data != NULL) {
             (void)fprintf(to, ", \"%s\": ", metadata_keys[i]);
-            put_string(to, v.data, v.size);
+            pg_test_print_string(to, v.data, v.size);
         }
     }
     (void)fputc('}', to);
@@ -124,7 +124,7 @@ void pg_test_print_desc(FILE *to, const struct sluice_stream_desc *desc,
                         const struct sluice_error *problem)
 {
     (void)fputs("{\"name\": ", to);
-    put_string(to, desc->name, strlen(desc->name));
+    pg_test_print_string(to, desc->name, strlen(desc->name));
     (void)fprintf(to, ", \"kind\": %d, \"rows\": %lld, \"bytes\": %lld, \"keys\": [", desc->kind,
                   (long long)desc->rows_estimate, (long long)desc->bytes_estimate);
     for (uint32_t i = 0; i < desc->key_count; i++) {
@@ -139,7 +139,7 @@ void pg_test_print_desc(FILE *to, const struct sluice_stream_desc *desc,
     if (problem != NULL) {
         (void)fprintf(to,
                       ", \"problem\": \"%s\", \"message\": ", sluice_status_name(problem->status));
-        put_string(to, problem->message, strlen(problem->message));
+        pg_test_print_string(to, problem->message, strlen(problem->message));
     }
     (void)fputs("}\n", to);
 }

@@ -7,8 +7,12 @@
 
 #include <stdio.h>
 
-#include "sluice/abi.h"
+#include "sluice/view.h"
 
+/* "text", escaped. */
+void pg_test_print_string(FILE *to, const char *text, uint64_t size);
+/* One cell, see below. */
+void pg_test_print_cell(FILE *to, const struct sluice_view *v, int64_t i);
 /* {"stream": name, "rows": [[cell, …]]}, one line a row: [stream, cell, …]; a cell is null or a
  * string: integers in decimal, text as it is, all else in hex of its bytes. */
 void pg_test_print_batch(FILE *to, const struct sluice_stream_desc *desc,
