@@ -206,7 +206,7 @@ class PgServer:
             lines = pidfile.read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready" and int(lines[0]) == child.pid
+        return len(lines) >= 8 and lines[7].strip() in ("ready", "standby") and int(lines[0]) == child.pid
 
     def stop(self, mode: str = "fast") -> None:
         """Ends the server: smart, fast, immediate, or kill (SIGKILL to the postmaster)."""
@@ -225,6 +225,42 @@ class PgServer:
     def restart(self, mode: str = "fast") -> None:
         self.stop(mode)
         self.start()
+
+    def crash(self) -> None:
+        """Every process of the server at once, as when the power fails, and the recovery after it."""
+        pids = [self.pid, *proc.children(self.pid)]
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        for pid in pids:
+            proc.stop(pid, signal.SIGKILL)
+        self.pid = 0
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self.start()
+
+    def base_backup(self, target: Path) -> Path:
+        """A base backup under target; returns its data folder."""
+        target.mkdir()
+        proc.give_to(self.user, target)
+        command = [str(self.bin_dir / "pg_basebackup"), "-D", str(target / "data"), "-h", str(self.socket_dir)]
+        command += ["-p", str(self.port), "-U", USER, "-X", "stream", "-c", "fast"]
+        proc.run(proc.as_user(self.user, command), cwd="/")
+        return target / "data"
+
+    def standby(self, root: Path) -> PgServer:
+        """A hot standby of this server, started; the caller stops it."""
+        made = PgServer(root=root, port=0, user=self.user, bin_dir=self.bin_dir)
+        self.base_backup(root)
+        made.socket_dir.mkdir()
+        proc.give_to(self.user, made.socket_dir)
+        (made.data / "standby.signal").touch()
+        with open(made.data / "postgresql.auto.conf", "a", encoding="utf-8") as conf:
+            conf.write(f"primary_conninfo = 'host={self.socket_dir} port={self.port} user={USER}'\n")
+            conf.write(f"unix_socket_directories = '{made.socket_dir}'\n")
+        made.start()
+        return made
 
     def destroy(self) -> None:
         self.stop("immediate")

@@ -43,9 +43,10 @@ class Pipe:
     """
 
     def __init__(self, engine: sluice.Engine, db: PgDatabase, sinks: Mapping[str, Any] | None = None,
-                 tables: Iterable[str] | Mapping[str, Any] = ("public.*",), name: str = "p",
+                 tables: Iterable[str] | Mapping[str, Any] = ("public.*",), name: str = "",
                  mode: str = "full_load_and_cdc", source: Mapping[str, Any] | None = None, **top: Any):
-        self.engine, self.db, self.name, self.mode = engine, db, name, mode
+        # Slots are the server's, and tests share one: the name is the test's own.
+        self.engine, self.db, self.name, self.mode = engine, db, name or f"p_{db.name[-12:]}", mode
         self.stores: dict[str, lake.Store] = {}
         self.sinks: dict[str, dict] = {}
         for node, sink in (sinks or {"out": "file"}).items():
@@ -87,7 +88,8 @@ class Pipe:
         env = {"SLUICE_FAILPOINTS": failpoints} if failpoints else None
         return self.engine.start_run(self.path, "--follow", "--progress", "log", *args, env=env, **more)
 
-    def once(self, *args: str, failpoints: str | None = None, timeout: float = 120, rc: int | None = 0) -> sluice.Result:
+    def once(self, *args: str, failpoints: str | None = None, timeout: float = 120,
+             rc: int | None = 0) -> sluice.Result:
         """`sluice run --once`: catches up and ends; rc None: whatever it is."""
         env = {"SLUICE_FAILPOINTS": failpoints} if failpoints else None
         result = self.engine.run(self.path, "--progress", "log", *args, env=env, timeout=timeout)

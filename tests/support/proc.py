@@ -45,6 +45,20 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def children(pid: int) -> list[int]:
+    """Processes whose parent it is."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            if int(stat.rpartition(")")[2].split()[1]) == pid:
+                found.append(int(entry.name))
+    return found
+
+
 def stop(pid: int, sig: int = signal.SIGTERM, timeout: float = 10.0) -> None:
     """Ends one process by its pid: the signal first, SIGKILL when it does not listen."""
     for which in (sig, signal.SIGKILL):

@@ -1,0 +1,59 @@
+"""Fixtures of the reliability tests: pipelines with changes, and servers that may be broken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support import pg, pipe, s3, sluice
+
+
+def need(obtain: Callable) -> Any:
+    """obtain(), or a skip that says what is missing; in CI that is a failure."""
+    try:
+        return obtain()
+    except (pg.ServerMissing, s3.ServerMissing) as missing:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            raise
+        pytest.skip(f"NOT RUN: {missing}")
+
+
+@pytest.fixture
+def make_pipe(engine: sluice.Engine, db: pg.PgDatabase) -> Callable[..., pipe.Pipe]:
+    """make_pipe(sinks, tables=…, …) → a Pipe of this test's database and engine; see support/pipe.py."""
+
+    def make(sinks: dict[str, Any] | None = None, *, on: pg.PgDatabase | None = None,
+             by: sluice.Engine | None = None, **more: Any) -> pipe.Pipe:
+        return pipe.Pipe(by or engine, on or db, sinks, **more)
+
+    return make
+
+
+@pytest.fixture
+def own_server() -> Iterator[Callable[..., pg.PgServer]]:
+    """own_server(settings, fsync=…) → a PostgreSQL of this test alone, to be killed, copied and broken."""
+    made: list[pg.PgServer] = []
+
+    def make(settings: dict[str, str] | None = None, fsync: bool = False) -> pg.PgServer:
+        server = need(lambda: pg.PgServer.create(settings, fsync))
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.destroy()
+
+
+@pytest.fixture
+def own_bucket() -> Iterator[s3.Bucket]:
+    """A bucket on an S3 server of this test alone, to be stopped."""
+    server = need(s3.S3Server.create)
+    try:
+        with server.bucket() as bucket:
+            yield bucket
+            if not server.pid:
+                server.start()
+    finally:
+        server.destroy()

@@ -1,0 +1,128 @@
+"""T2: every named failpoint of engine and plugins, with an error and with death, in a pipeline with
+changes. The names come from the sources, so that a new one is swept without being listed here."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+from support import sluice
+from support.changes import Feed
+from support.score import Score
+
+KILLED = 128 + 9
+STREAMS = ("public.keyed", "public.keyless", "public.fat", "public.added")
+
+
+def listed() -> dict[str, str]:
+    """name → FAILS, STOPS or TEARS, as the header has it."""
+    text = (sluice.ROOT / "core/base/failpoint_names.h").read_text()
+    return dict(re.findall(r'^\s*X\("([^"]+)",\s*(\w+),', text, re.MULTILINE))
+
+
+ALL = listed()
+ACTIONS = {"FAILS": ("error", "crash"), "STOPS": ("crash",), "TEARS": ("torn", "crash")}
+
+# What a pipeline with changes does not pass.
+OTHER_MODES = {"flow.after_load_finish", "flow.before_load_finish"}
+
+
+class Scene:
+    """A database, a pipeline into files, and a script of changes in every kind."""
+
+    def __init__(self, make_pipe, db):
+        self.db = db
+        db.execute(
+            "CREATE TABLE keyed (id int PRIMARY KEY, v text)",
+            "CREATE TABLE keyless (a int, b text)",
+            "ALTER TABLE keyless REPLICA IDENTITY FULL",
+            "CREATE TABLE fat (id int PRIMARY KEY, n int, body text)",
+            "ALTER TABLE fat ALTER body SET STORAGE EXTERNAL",
+            "CREATE TABLE added (id int PRIMARY KEY)",
+            "INSERT INTO keyed SELECT i, 'v' || i FROM generate_series(1, 300) i",
+            "INSERT INTO keyless SELECT i % 50, 'b' FROM generate_series(1, 300) i",
+            "INSERT INTO fat SELECT i, 0, repeat(md5(i::text), 100) FROM generate_series(1, 40) i",
+        )
+
+        self.pipe = make_pipe({"lake": "file"}, source={"split_bytes": "1MiB"}, parallelism=2)
+        self.step = 0
+
+    def change(self) -> None:
+        """One round: inserts, updates, key changes, deletes, unchanged values, a truncate, a new column."""
+        self.step += 1
+        at = 1000 * self.step
+        self.db.execute(
+            f"INSERT INTO keyed SELECT i, 'n' FROM generate_series({at}, {at + 20}) i",
+            f"UPDATE keyed SET v = v || '.' WHERE id % 7 = {self.step % 7}",
+            f"BEGIN; UPDATE keyed SET id = id + 500 WHERE id = {at};"
+            f" DELETE FROM keyed WHERE id = {at + 1};"
+            f" UPDATE keyless SET b = b || 'x' WHERE a = {self.step % 50}; COMMIT",
+            f"DELETE FROM keyless WHERE ctid = (SELECT ctid FROM keyless WHERE a = {(self.step + 9) % 50} LIMIT 1)",
+            "UPDATE fat SET n = n + 1",
+            f"INSERT INTO added VALUES ({self.step})",
+        )
+        if self.step % 3 == 0:
+            self.db.execute("TRUNCATE added", f"INSERT INTO added VALUES ({self.step})")
+        if self.step in (2, 5):
+            self.db.execute(f"ALTER TABLE keyed ADD COLUMN c{self.step} int",
+                            f"UPDATE keyed SET c{self.step} = id")
+
+    def live(self, failpoints: str) -> sluice.Result:
+        """One life with changes all the while, ended by what is armed, or by SIGTERM once it has seen enough."""
+        run = self.pipe.start(failpoints=failpoints)
+        begun = time.monotonic()
+        rounds = 0
+        while run.poll() is None and time.monotonic() - begun < 30:
+            self.change()
+            rounds += 1
+            if rounds >= 3 and self.pipe.complete() >= set(STREAMS):
+                break
+            time.sleep(0.1)
+        if run.poll() is None:
+            # One more rotation, so that what lies behind a commit is passed, too.
+            seen = self.pipe.commits()
+            deadline = time.monotonic() + 5
+            while run.poll() is None and self.pipe.commits() <= seen + 1 and time.monotonic() < deadline:
+                self.change()
+                time.sleep(0.1)
+        if run.poll() is None:
+            run.terminate()
+        return run.wait(60)
+
+    def judge(self, score: Score) -> Feed:
+        self.pipe.once()
+        feed = self.pipe.feed()
+        score.took(self.pipe.compare(STREAMS))
+        return feed
+
+
+def test_the_command_lists_what_the_sources_have(engine):
+    said = json.loads(engine.cmd("failpoints", "--json").expect(0).stdout)["failpoints"]
+    assert {entry["name"] for entry in said} == set(ALL) and len(ALL) >= 20
+    assert engine.cmd("failpoints").expect(0).stdout.split() == [entry["name"] for entry in said]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(ALL) - OTHER_MODES))
+def test_failpoint(make_pipe, db, name):
+    """At its first passage, then at a later one in the next life of the same pipeline."""
+    scene = Scene(make_pipe, db)
+    with Score("T2", name) as score:
+        for action in ACTIONS[ALL[name]]:
+            reached = 0
+            for passage in (1, 3):
+                result = scene.live(f"{name}={action}@{passage}")
+                score.saw(result.peak_rss_kib)
+                if action == "error":
+                    hit = f"failpoint {name}" in result.output
+                    assert result.rc in (0, 1, 3), result.describe()
+                else:
+                    hit = result.rc == KILLED
+                    assert hit or result.rc == 0, result.describe()
+                reached += hit
+                score.fault(hit)
+            assert reached, f"{name}={action} was not reached\n{result.describe()}"
+        scene.judge(score)
+        score.survive(score.faults)
