@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "feed_view.h"
 #include "log/log.h"
 #include "text.h"
 
@@ -33,12 +34,18 @@ static void visit(void *ctx, const struct sluice_progress_stream *stream)
     sluice_run_view_row(ctx, stream);
 }
 
+static void visit_feed(void *ctx, const struct sluice_progress_feed *feed)
+{
+    sluice_run_view_feed(ctx, feed);
+}
+
 static void update(struct sluice_cli_progress *p)
 {
     struct sluice_progress total;
     memset(&total, 0, sizeof total);
     sluice_run_view_begin(&p->view);
     sluice_engine_progress(p->engine, &total, visit, &p->view);
+    sluice_engine_feeds(p->engine, visit_feed, &p->view);
     sluice_run_view_end(&p->view, &total);
     p->view.stopping = sluice_signals_first(&p->cli->signals) != 0;
 }
@@ -158,6 +165,23 @@ static void tell_rows(struct sluice_cli_progress *p)
     }
 }
 
+/* A feed that came, or whose status is another. */
+static void tell_feeds(struct sluice_cli_progress *p)
+{
+    for (size_t i = 0; i < p->view.feed_count; i++) {
+        struct sluice_view_feed *feed = p->view.feeds[i];
+        if (feed->told_status == feed->feed.status) {
+            continue;
+        }
+        feed->told_status = feed->feed.status;
+        json_t *object = event(p, "feed");
+        json_t *members = sluice_feed_view_json(feed);
+        (void)json_object_update(object, members);
+        json_decref(members);
+        sluice_cli_out_json(p->cli, object);
+    }
+}
+
 static void tell_progress(struct sluice_cli_progress *p)
 {
     json_t *object = event(p, "progress");
@@ -172,8 +196,9 @@ static void tell_progress(struct sluice_cli_progress *p)
         if (p->view.rows[i].stream.status == SLUICE_PROGRESS_RUNNING) {
             json_t *row = sluice_run_view_row_json(&p->view.rows[i]);
             (void)json_object_set_new(row, "rows_per_s",
-                                      p->view.rows[i].rate < 0 ? json_null()
-                                                               : json_real(p->view.rows[i].rate));
+                                      p->view.rows[i].rate.per_s < 0
+                                          ? json_null()
+                                          : json_real(p->view.rows[i].rate.per_s));
             (void)json_array_append_new(running, row);
         }
     }
@@ -183,8 +208,24 @@ static void tell_progress(struct sluice_cli_progress *p)
 
 /* ---------------------------------------------------------------- the thread ----------------- */
 
-/* Answers a log line to write once the mutex is free, or an empty string. */
-static void tick(struct sluice_cli_progress *p, struct sluice_str *line)
+/* Lines that are due, each ended by a line end. */
+static void log_lines(struct sluice_cli_progress *p, int64_t now, struct sluice_str *lines)
+{
+    if (now - p->told_us >= LOG_EVERY_US && sluice_run_view_loads(&p->view)) {
+        p->told_us = now;
+        sluice_run_view_line(&p->view, lines);
+        sluice_str_append_char(lines, '\n');
+    }
+    for (size_t i = 0; i < p->view.feed_count; i++) {
+        if (sluice_feed_view_due(p->view.feeds[i], now)) {
+            sluice_feed_view_line(p->view.feeds[i], lines);
+            sluice_str_append_char(lines, '\n');
+        }
+    }
+}
+
+/* Answers log lines to write once the mutex is free, or an empty string. */
+static void tick(struct sluice_cli_progress *p, struct sluice_str *lines)
 {
     update(p);
     int64_t now = p->view.total.now_us;
@@ -194,26 +235,33 @@ static void tick(struct sluice_cli_progress *p, struct sluice_str *line)
         break;
     case SLUICE_PROGRESS_HOW_JSON:
         tell_rows(p);
+        tell_feeds(p);
         if (now - p->told_us >= JSON_EVERY_US) {
             p->told_us = now;
             tell_progress(p);
         }
         break;
     case SLUICE_PROGRESS_HOW_LOG:
-        if (now - p->told_us >= LOG_EVERY_US) {
-            p->told_us = now;
-            sluice_run_view_line(&p->view, line);
-        }
+        log_lines(p, now, lines);
         break;
     default:
         break;
     }
 }
 
+static void write_lines(const struct sluice_str *lines)
+{
+    const char *line = sluice_str_text(lines);
+    for (const char *end = strchr(line, '\n'); end != NULL; end = strchr(line, '\n')) {
+        sluice_log_write(SLUICE_LOG_INFO, "run", line, (uint64_t)(end - line));
+        line = end + 1;
+    }
+}
+
 static void *watch(void *arg)
 {
     struct sluice_cli_progress *p = arg;
-    struct sluice_str line = SLUICE_STR_INIT;
+    struct sluice_str lines = SLUICE_STR_INIT;
     int64_t every = p->how == SLUICE_PROGRESS_HOW_BAR ? BAR_EVERY_US : WATCH_EVERY_US;
     int64_t next = sluice_now_us(SLUICE_CLOCK_MONOTONIC) + every;
     (void)pthread_mutex_lock(&p->mutex);
@@ -225,17 +273,17 @@ static void *watch(void *arg)
             continue;
         }
         next = now + every;
-        tick(p, &line);
-        if (line.size > 0) {
+        tick(p, &lines);
+        if (lines.size > 0) {
             /* The log may call us back under its lock. */
             (void)pthread_mutex_unlock(&p->mutex);
-            sluice_log_write(SLUICE_LOG_INFO, "run", line.data, line.size);
-            sluice_str_clear(&line);
+            write_lines(&lines);
+            sluice_str_clear(&lines);
             (void)pthread_mutex_lock(&p->mutex);
         }
     }
     (void)pthread_mutex_unlock(&p->mutex);
-    sluice_str_free(&line);
+    sluice_str_free(&lines);
     return NULL;
 }
 
@@ -292,6 +340,7 @@ void sluice_cli_progress_stop(struct sluice_cli_progress *progress)
     }
     if (progress->how == SLUICE_PROGRESS_HOW_JSON) {
         tell_rows(progress);
+        tell_feeds(progress);
     }
 }
 

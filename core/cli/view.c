@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "cli.h"
+#include "feed_view.h"
 #include "log/log.h"
 #include "table.h"
 #include "text.h"
@@ -23,13 +24,18 @@ void sluice_run_view_init(struct sluice_run_view *view, const char *pipeline)
     memset(view, 0, sizeof *view);
     view->pipeline = pipeline;
     view->total.phase = "connecting";
-    view->rate = -1;
+    view->rate.per_s = -1;
     view->share = -1;
     view->eta_us = -1;
 }
 
 void sluice_run_view_free(struct sluice_run_view *view)
 {
+    for (size_t i = 0; i < view->feed_count; i++) {
+        sluice_free(view->feeds[i]->lanes);
+        sluice_free(view->feeds[i]);
+    }
+    sluice_free((void *)view->feeds);
     sluice_free(view->rows);
     memset(view, 0, sizeof *view);
 }
@@ -37,6 +43,14 @@ void sluice_run_view_free(struct sluice_run_view *view)
 void sluice_run_view_begin(struct sluice_run_view *view)
 {
     view->next = 0;
+    view->next_feed = 0;
+}
+
+static void row_reset(struct sluice_view_row *row)
+{
+    memset(row, 0, sizeof *row);
+    sluice_view_rate_reset(&row->rate);
+    sluice_view_rate_reset(&row->changes);
 }
 
 void sluice_run_view_row(struct sluice_run_view *view, const struct sluice_progress_stream *stream)
@@ -47,38 +61,40 @@ void sluice_run_view_row(struct sluice_run_view *view, const struct sluice_progr
             view->failed = 1;
             return;
         }
-        memset(&view->rows[i], 0, sizeof view->rows[i]);
-        view->rows[i].rate = -1;
+        row_reset(&view->rows[i]);
         view->count++;
     }
     else if (view->rows[i].stream.name != stream->name ||
              view->rows[i].stream.source != stream->source) {
-        memset(&view->rows[i], 0, sizeof view->rows[i]);
-        view->rows[i].rate = -1;
+        row_reset(&view->rows[i]);
     }
     view->rows[i].stream = *stream;
     view->next++;
 }
 
-/* An exponential average over RATE_WINDOW_US. */
-static void update_rate(double *rate, uint64_t *last_rows, int64_t *last_us, uint64_t rows,
-                        int64_t now_us)
+void sluice_view_rate_reset(struct sluice_view_rate *rate)
 {
-    if (*last_us == 0 || rows < *last_rows) {
-        *last_us = now_us;
-        *last_rows = rows;
+    *rate = (struct sluice_view_rate){-1, 0, 0};
+}
+
+/* An exponential average over RATE_WINDOW_US. */
+void sluice_view_rate_update(struct sluice_view_rate *rate, uint64_t count, int64_t now_us)
+{
+    if (rate->us == 0 || count < rate->count) {
+        rate->us = now_us;
+        rate->count = count;
         return;
     }
-    int64_t passed = now_us - *last_us;
+    int64_t passed = now_us - rate->us;
     if (passed < RATE_LEAST_US) {
         return;
     }
-    double now = (double)(rows - *last_rows) * 1e6 / (double)passed;
+    double now = (double)(count - rate->count) * 1e6 / (double)passed;
     double weight = (double)passed / RATE_WINDOW_US;
     weight = weight < 1 ? weight : 1;
-    *rate = *rate < 0 ? now : *rate + (now - *rate) * weight;
-    *last_us = now_us;
-    *last_rows = rows;
+    rate->per_s = rate->per_s < 0 ? now : rate->per_s + (now - rate->per_s) * weight;
+    rate->us = now_us;
+    rate->count = count;
 }
 
 static int is_over(int32_t status)
@@ -117,6 +133,16 @@ static int64_t time_left(double share, int64_t passed_us)
     return (int64_t)((double)passed_us * (1 - share) / share);
 }
 
+/* Feeds do not end one by one; this is for engines that come without. */
+static size_t feeds_cut(struct sluice_run_view *view)
+{
+    for (size_t i = view->next_feed; i < view->feed_count; i++) {
+        sluice_free(view->feeds[i]->lanes);
+        sluice_free(view->feeds[i]);
+    }
+    return view->next_feed < view->feed_count ? view->next_feed : view->feed_count;
+}
+
 void sluice_run_view_end(struct sluice_run_view *view, const struct sluice_progress *total)
 {
     int64_t first_us = 0;
@@ -127,8 +153,9 @@ void sluice_run_view_end(struct sluice_run_view *view, const struct sluice_progr
         struct sluice_view_row *row = &view->rows[i];
         const struct sluice_progress_stream *s = &row->stream;
         if (s->status == SLUICE_PROGRESS_RUNNING) {
-            update_rate(&row->rate, &row->rate_rows, &row->rate_us, s->rows, total->now_us);
+            sluice_view_rate_update(&row->rate, s->rows, total->now_us);
         }
+        sluice_view_rate_update(&row->changes, s->changes, total->now_us);
         if (s->started_us > 0 && (first_us == 0 || s->started_us < first_us)) {
             first_us = s->started_us;
         }
@@ -136,9 +163,25 @@ void sluice_run_view_end(struct sluice_run_view *view, const struct sluice_progr
             view->several_sources = 1;
         }
     }
-    update_rate(&view->rate, &view->rate_rows, &view->rate_us, total->rows, total->now_us);
+    sluice_view_rate_update(&view->rate, total->rows, total->now_us);
+    view->feed_count = feeds_cut(view);
+    for (size_t i = 0; i < view->feed_count; i++) {
+        struct sluice_view_feed *feed = view->feeds[i];
+        sluice_view_rate_update(&feed->changes, feed->feed.changes, total->now_us);
+        sluice_view_rate_update(&feed->transactions, feed->feed.transactions, total->now_us);
+    }
     update_share(view);
     view->eta_us = first_us > 0 ? time_left(view->share, total->now_us - first_us) : -1;
+}
+
+int sluice_run_view_loads(const struct sluice_run_view *view)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        if (!is_over(view->rows[i].stream.status)) {
+            return 1;
+        }
+    }
+    return view->feed_count == 0;
 }
 
 const char *sluice_run_view_status(int32_t status)
@@ -175,7 +218,7 @@ static double average(uint64_t rows, int64_t us)
     return us > 0 && rows > 0 ? (double)rows * 1e6 / (double)us : -1;
 }
 
-static void rate_text(double rate, char out[40])
+void sluice_view_rate_text(double rate, char out[40])
 {
     char count[32];
     if (rate < 0) {
@@ -199,8 +242,8 @@ static void left_text(int64_t us, char out[40])
     (void)snprintf(out, 40, "%llds", (long long)seconds);
 }
 
-static void add_name(const struct sluice_run_view *view, const struct sluice_progress_stream *s,
-                     int style, struct sluice_cli_table *table)
+void sluice_view_name(const struct sluice_run_view *view, const struct sluice_progress_stream *s,
+                      int style, struct sluice_cli_table *table)
 {
     struct sluice_str name = SLUICE_STR_INIT;
     if (view->several_sources) {
@@ -299,7 +342,7 @@ static void block_row(const struct sluice_run_view *view, const struct sluice_vi
                 : s->status == SLUICE_PROGRESS_COMPLETE ? SLUICE_STYLE_GOOD
                                                         : SLUICE_STYLE_NONE;
     double share = s->status == SLUICE_PROGRESS_COMPLETE ? 1 : s->share;
-    add_name(view, s, SLUICE_STYLE_NAME, table);
+    sluice_view_name(view, s, SLUICE_STYLE_NAME, table);
     if (shape->bar > 0) {
         sluice_cli_bar(&bar, share, shape->bar, term->unicode);
         sluice_cli_table_add(table, style, sluice_str_text(&bar));
@@ -314,7 +357,7 @@ static void block_row(const struct sluice_run_view *view, const struct sluice_vi
     sluice_count_format(s->rows, text);
     sluice_cli_table_addf(table, SLUICE_STYLE_NONE, "%s rows", text);
     if (shape->rate) {
-        rate_text(over ? average(s->rows, row_us(view, s)) : row->rate, text);
+        sluice_view_rate_text(over ? average(s->rows, row_us(view, s)) : row->rate.per_s, text);
         sluice_cli_table_add(table, SLUICE_STYLE_NONE, text);
     }
     if (over) {
@@ -340,6 +383,7 @@ static void block_head(const struct sluice_run_view *view, const struct sluice_c
                        struct sluice_str *out)
 {
     const struct sluice_progress *t = &view->total;
+    int loads = sluice_run_view_loads(view);
     char text[40];
     struct sluice_str name = SLUICE_STR_INIT;
     sluice_cli_text_escape(&name, view->pipeline);
@@ -351,18 +395,20 @@ static void block_head(const struct sluice_run_view *view, const struct sluice_c
         sluice_str_printf(out, "  %s%u failed%s", sluice_cli_term_begin(term, SLUICE_STYLE_BAD),
                           t->streams_failed, sluice_cli_term_end(term, SLUICE_STYLE_BAD));
     }
-    if (view->share >= 0 && t->streams_total > 0) {
+    if (loads && view->share >= 0 && t->streams_total > 0) {
         sluice_str_printf(out, "  %.0f%%", view->share * 100);
     }
-    sluice_count_format(t->rows, text);
-    sluice_str_printf(out, "  %s rows", text);
-    if (view->rate >= 0) {
-        rate_text(view->rate, text);
+    if (loads || t->rows > 0) {
+        sluice_count_format(t->rows, text);
+        sluice_str_printf(out, "  %s rows", text);
+    }
+    if (loads && view->rate.per_s >= 0) {
+        sluice_view_rate_text(view->rate.per_s, text);
         sluice_str_printf(out, "  %s", text);
     }
     sluice_duration_format(t->now_us - t->started_us, text);
     sluice_str_printf(out, "  %s", text);
-    if (view->eta_us >= 0) {
+    if (loads && view->eta_us >= 0) {
         left_text(view->eta_us, text);
         sluice_str_printf(out, "  ETA %s", text);
     }
@@ -389,12 +435,13 @@ size_t sluice_run_view_block(const struct sluice_run_view *view, const struct sl
     struct block_shape shape;
     size_t chosen[BLOCK_ROWS_MOST];
     size_t lines = 0;
-    size_t room = term->height > 2 ? term->height - 2 : 0;
-    room = room < BLOCK_ROWS_MOST ? room : BLOCK_ROWS_MOST;
+    size_t height = term->height > 2 ? term->height - 2 : 0;
     /* One column stays free: a full line would make some terminals wrap. */
     narrow.width = term->width > 1 ? term->width - 1 : 1;
-    size_t count = choose_rows(view, room, chosen);
     block_head(view, term, &raw);
+    height -= sluice_feed_view_block(view, &narrow, height, &raw);
+    size_t room = height < BLOCK_ROWS_MOST ? height : BLOCK_ROWS_MOST;
+    size_t count = choose_rows(view, room, chosen);
     choose_shape(view, narrow.width, chosen, count, &shape);
     sluice_cli_table_init(&table, shape.columns, NULL, block_right(&shape), 0x01);
     table.indent = 2;
@@ -403,6 +450,7 @@ size_t sluice_run_view_block(const struct sluice_run_view *view, const struct sl
     }
     sluice_cli_table_render(&table, &narrow, &raw);
     sluice_cli_table_free(&table);
+    (void)sluice_feed_view_tables(view, &narrow, height - count, &raw);
     out->failed = out->failed || raw.failed;
     for (char *p = raw.data; p != NULL && *p != '\0' && !raw.failed;) {
         char *end = strchr(p, '\n');
@@ -421,6 +469,33 @@ size_t sluice_run_view_block(const struct sluice_run_view *view, const struct sl
 /* With more tables than this, the fine ones are counted rather than listed. */
 #define SUMMARY_ROWS_MOST 40
 
+/* Counts of the whole run; with changes where there are feeds. */
+static void summary_totals(const struct sluice_run_view *view, struct sluice_cli_table *table)
+{
+    const struct sluice_progress *t = &view->total;
+    char text[40];
+    sluice_cli_table_addf(table, SLUICE_STYLE_BOLD, "%u table%s", t->streams_total,
+                          t->streams_total == 1 ? "" : "s");
+    sluice_cli_table_add_count(table, (int64_t)t->rows);
+    sluice_duration_format(t->now_us - t->started_us, text);
+    sluice_cli_table_add(table, SLUICE_STYLE_NONE, text);
+    sluice_view_rate_text(average(t->rows, t->now_us - t->started_us), text);
+    sluice_cli_table_add(table, SLUICE_STYLE_NONE, view->feed_count > 0 ? "" : text);
+    if (view->feed_count > 0) {
+        uint64_t changes = 0;
+        for (size_t i = 0; i < view->count; i++) {
+            changes += view->rows[i].stream.changes;
+        }
+        sluice_cli_table_add_count(table, (int64_t)changes);
+    }
+    if (t->streams_failed > 0) {
+        sluice_cli_table_addf(table, SLUICE_STYLE_BAD, "%u failed", t->streams_failed);
+    }
+    else {
+        sluice_cli_table_addf(table, SLUICE_STYLE_NONE, "%u complete", t->streams_complete);
+    }
+}
+
 static void summary_row(const struct sluice_run_view *view, const struct sluice_view_row *row,
                         struct sluice_cli_table *table)
 {
@@ -430,12 +505,15 @@ static void summary_row(const struct sluice_run_view *view, const struct sluice_
                 : s->status == SLUICE_PROGRESS_COMPLETE ? SLUICE_STYLE_GOOD
                                                         : SLUICE_STYLE_WARN;
     int skipped = s->status == SLUICE_PROGRESS_SKIPPED;
-    add_name(view, s, SLUICE_STYLE_NONE, table);
+    sluice_view_name(view, s, SLUICE_STYLE_NONE, table);
     sluice_cli_table_add_count(table, skipped ? -1 : (int64_t)s->rows);
     sluice_duration_format(row_us(view, s), text);
     sluice_cli_table_add(table, SLUICE_STYLE_NONE, s->started_us > 0 ? text : NULL);
-    rate_text(average(s->rows, row_us(view, s)), text);
+    sluice_view_rate_text(average(s->rows, row_us(view, s)), text);
     sluice_cli_table_add(table, SLUICE_STYLE_NONE, text);
+    if (view->feed_count > 0) {
+        sluice_cli_table_add_count(table, (int64_t)s->changes);
+    }
     sluice_cli_table_addf(table, style, "%s",
                           skipped ? "complete before" : sluice_run_view_status(s->status));
 }
@@ -484,16 +562,23 @@ static void summary_failures(const struct sluice_run_view *view, const struct sl
 void sluice_run_view_summary(const struct sluice_run_view *view, const struct sluice_cli_term *term,
                              struct sluice_str *out)
 {
-    static const char *const headers[] = {"table", "rows", "time", "rate", "status"};
-    const struct sluice_progress *t = &view->total;
+    static const char *const plain[] = {"table", "rows", "time", "rate", "status"};
+    static const char *const more[] = {"table", "rows", "time", "rate", "changes", "status"};
     struct sluice_cli_table table;
-    char text[40];
     size_t left_out = 0;
-    sluice_cli_table_init(&table, 5, headers, 0x0e, 0x01);
+    int changes = view->feed_count > 0;
+    if (changes) {
+        sluice_cli_table_init(&table, 6, more, 0x1e, 0x01);
+    }
+    else {
+        sluice_cli_table_init(&table, 5, plain, 0x0e, 0x01);
+    }
     for (size_t i = 0; i < view->count; i++) {
         const struct sluice_view_row *row = &view->rows[i];
         int fine = row->stream.status == SLUICE_PROGRESS_COMPLETE ||
                    row->stream.status == SLUICE_PROGRESS_SKIPPED;
+        /* Those with changes are what a run that follows is about. */
+        fine = fine && row->stream.changes == 0;
         if (fine && sluice_cli_table_rows(&table) >= SUMMARY_ROWS_MOST) {
             left_out++;
             continue;
@@ -503,26 +588,15 @@ void sluice_run_view_summary(const struct sluice_run_view *view, const struct sl
     if (left_out > 0) {
         sluice_cli_table_addf(&table, SLUICE_STYLE_DIM, "%s %zu more",
                               term->unicode ? "\u2026" : "...", left_out);
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < (changes ? 4 : 3); i++) {
             sluice_cli_table_add(&table, SLUICE_STYLE_NONE, "");
         }
         sluice_cli_table_add(&table, SLUICE_STYLE_GOOD, "complete");
     }
-    sluice_cli_table_addf(&table, SLUICE_STYLE_BOLD, "%u table%s", t->streams_total,
-                          t->streams_total == 1 ? "" : "s");
-    sluice_cli_table_add_count(&table, (int64_t)t->rows);
-    sluice_duration_format(t->now_us - t->started_us, text);
-    sluice_cli_table_add(&table, SLUICE_STYLE_NONE, text);
-    rate_text(average(t->rows, t->now_us - t->started_us), text);
-    sluice_cli_table_add(&table, SLUICE_STYLE_NONE, text);
-    if (t->streams_failed > 0) {
-        sluice_cli_table_addf(&table, SLUICE_STYLE_BAD, "%u failed", t->streams_failed);
-    }
-    else {
-        sluice_cli_table_addf(&table, SLUICE_STYLE_NONE, "%u complete", t->streams_complete);
-    }
+    summary_totals(view, &table);
     sluice_cli_table_render(&table, term, out);
     sluice_cli_table_free(&table);
+    sluice_feed_view_summary(view, term, out);
     summary_failures(view, term, out);
 }
 
@@ -535,8 +609,8 @@ void sluice_run_view_line(const struct sluice_run_view *view, struct sluice_str 
     sluice_str_printf(out, "phase=%s tables=%u/%u failed=%u rows=%llu", t->phase,
                       t->streams_complete, t->streams_total, t->streams_failed,
                       (unsigned long long)t->rows);
-    if (view->rate >= 0) {
-        sluice_str_printf(out, " rows_per_s=%.0f", view->rate);
+    if (view->rate.per_s >= 0) {
+        sluice_str_printf(out, " rows_per_s=%.0f", view->rate.per_s);
     }
     sluice_str_printf(out, " bytes_written=%llu memory=%llu retries=%u",
                       (unsigned long long)t->bytes_written, (unsigned long long)t->memory_used,
@@ -576,6 +650,11 @@ void sluice_run_view_json(const struct sluice_run_view *view, json_t *object)
     (void)json_object_set_new(object, "streams_total", json_integer(t->streams_total));
     (void)json_object_set_new(object, "streams_complete", json_integer(t->streams_complete));
     (void)json_object_set_new(object, "streams_failed", json_integer(t->streams_failed));
+    json_t *feeds = json_array();
+    for (size_t i = 0; i < view->feed_count; i++) {
+        (void)json_array_append_new(feeds, sluice_feed_view_json(view->feeds[i]));
+    }
+    (void)json_object_set_new(object, "feeds", feeds);
 }
 
 json_t *sluice_run_view_row_json(const struct sluice_view_row *row)
@@ -588,6 +667,7 @@ json_t *sluice_run_view_row_json(const struct sluice_view_row *row)
     (void)json_object_set_new(object, "name", sluice_cli_json_text(s->name));
     (void)json_object_set_new(object, "status", json_string(sluice_run_view_status(s->status)));
     (void)json_object_set_new(object, "rows", json_integer((json_int_t)s->rows));
+    (void)json_object_set_new(object, "changes", json_integer((json_int_t)s->changes));
     (void)json_object_set_new(object, "rows_estimate", sluice_cli_json_count(s->rows_estimate));
     (void)json_object_set_new(object, "share", number_or_null(s->share));
     (void)json_object_set_new(object, "bytes", json_integer((json_int_t)s->bytes));

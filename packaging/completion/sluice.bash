@@ -4,12 +4,12 @@ _sluice() {
     cur=${COMP_WORDS[COMP_CWORD]}
     prev=${COMP_WORDS[COMP_CWORD-1]}
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run validate check plan discover preview state plugin schema completion version help" -- "$cur"))
+        COMPREPLY=($(compgen -W "run validate check plan discover preview state retire plugin schema completion version help" -- "$cur"))
         return
     fi
     if [ "$COMP_CWORD" -eq 2 ]; then
         case ${COMP_WORDS[1]} in
-        state) COMPREPLY=($(compgen -W "list show reset" -- "$cur")); return ;;
+        state) COMPREPLY=($(compgen -W "list show reset resync" -- "$cur")); return ;;
         plugin) COMPREPLY=($(compgen -W "list describe" -- "$cur")); return ;;
         esac
     fi
@@ -23,7 +23,7 @@ _sluice() {
     command="${COMP_WORDS[1]} ${COMP_WORDS[2]}"
     if [[ $cur == -* ]]; then
         case $command in
-        "run"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --once --follow --limit --tables --set --progress --parallelism --check-batches --strict" -- "$cur")) ;;
+        "run"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --once --follow --until --limit --tables --set --progress --parallelism --check-batches --strict" -- "$cur")) ;;
         "validate"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --strict" -- "$cur")) ;;
         "check"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set" -- "$cur")) ;;
         "plan"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --limit --tables --set --parallelism --columns" -- "$cur")) ;;
@@ -32,6 +32,8 @@ _sluice() {
         "state list") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --state" -- "$cur")) ;;
         "state show") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --state" -- "$cur")) ;;
         "state reset") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --state --stream --yes" -- "$cur")) ;;
+        "state resync") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --state --stream --yes" -- "$cur")) ;;
+        "retire"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --yes" -- "$cur")) ;;
         "plugin list") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core" -- "$cur")) ;;
         "plugin describe") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --format --all" -- "$cur")) ;;
         "schema"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core" -- "$cur")) ;;
@@ -43,7 +45,7 @@ _sluice() {
     fi
     case $command in
     completion*) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")) ;;
-    help*) COMPREPLY=($(compgen -W "run validate check plan discover preview state plugin schema completion version help" -- "$cur")) ;;
+    help*) COMPREPLY=($(compgen -W "run validate check plan discover preview state retire plugin schema completion version help" -- "$cur")) ;;
     *) COMPREPLY=($(compgen -f -- "$cur")) ;;
     esac
 }

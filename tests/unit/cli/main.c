@@ -5,5 +5,6 @@
 int main(void)
 {
     return run_text_tests() + run_table_tests() + run_args_tests() + run_help_tests() +
-           run_view_tests() + run_cell_tests() + run_misc_tests();
+           run_view_tests() + run_cell_tests() + run_misc_tests() + run_feed_view_tests() +
+           run_until_tests();
 }

@@ -139,7 +139,7 @@ static void mistakes_are_told(void **state)
                    "'sluice help' lists the commands");
     expect_mistake("sluice state shwo x", "unknown command 'state shwo'",
                    "did you mean 'sluice state show'?");
-    expect_mistake("sluice state", "'state' needs a command of its own: list, show, reset",
+    expect_mistake("sluice state", "'state' needs a command of its own: list, show, reset, resync",
                    "sluice help state");
     expect_mistake("sluice run f --limt 5", "unknown option '--limt'", "did you mean --limit?");
     expect_mistake("sluice run f --wholly-different", "unknown option '--wholly-different'",

@@ -42,5 +42,7 @@ int run_help_tests(void);
 int run_view_tests(void);
 int run_cell_tests(void);
 int run_misc_tests(void);
+int run_feed_view_tests(void);
+int run_until_tests(void);
 
 #endif /* TEST_CLI_H */

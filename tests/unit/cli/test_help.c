@@ -22,7 +22,8 @@ static void every_command_is_in_the_help(void **state)
     struct sluice_str man = SLUICE_STR_INIT;
     sluice_cli_help_text(NULL, NULL, &term, &out);
     sluice_cli_help_man(&man);
-    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+    for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+         c++) {
         assert_non_null(strstr(sluice_str_text(&out), c->name));
         assert_non_null(strstr(sluice_str_text(&man), c->name));
     }
@@ -39,7 +40,8 @@ static void help_fits_the_width(void **state)
     static const size_t widths[] = {60, 80, 100, 200};
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
         struct sluice_cli_term term = wide_term(widths[i], 24);
-        for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+        for (const struct sluice_cli_command *c = sluice_cli_commands; sluice_cli_command_shown(c);
+             c++) {
             struct sluice_str out = SLUICE_STR_INIT;
             sluice_cli_help_text(c, NULL, &term, &out);
             char *line = out.data;
@@ -74,6 +76,34 @@ static void a_command_shows_its_options(void **state)
     sluice_cli_help_text(NULL, "nothing", &term, &out);
     assert_int_equal(out.size, 0);
     sluice_str_free(&out);
+}
+
+/* For tests alone: found by its name, told of nowhere. */
+static void hidden_commands_are_not_told(void **state)
+{
+    (void)state;
+    struct sluice_cli_term term = plain_term();
+    struct sluice_str out = SLUICE_STR_INIT;
+    const char *words[] = {"failpoints"};
+    size_t used = 0;
+    assert_non_null(sluice_cli_command_find(sluice_cli_commands, words, 1, &used));
+    sluice_cli_help_text(NULL, NULL, &term, &out);
+    sluice_cli_help_man(&out);
+    assert_true(sluice_cli_help_completion("bash", &out));
+    assert_true(sluice_cli_help_completion("zsh", &out));
+    assert_true(sluice_cli_help_completion("fish", &out));
+    assert_non_null(strstr(out.data, "retire"));
+    assert_null(strstr(out.data, "failpoints"));
+    sluice_str_clear(&out);
+    sluice_cli_help_text(sluice_cli_command_find(sluice_cli_commands, words, 1, &used), NULL, &term,
+                         &out);
+    assert_non_null(strstr(out.data, "For tests."));
+    sluice_str_free(&out);
+    int last = 0; /* they stand after all others */
+    for (const struct sluice_cli_command *c = sluice_cli_commands; c->name != NULL; c++) {
+        assert_false(last && sluice_cli_command_shown(c));
+        last = last || !sluice_cli_command_shown(c);
+    }
 }
 
 static void completions_know_commands_and_options(void **state)
@@ -123,6 +153,7 @@ int run_help_tests(void)
         cmocka_unit_test(every_command_is_in_the_help),
         cmocka_unit_test(help_fits_the_width),
         cmocka_unit_test(a_command_shows_its_options),
+        cmocka_unit_test(hidden_commands_are_not_told),
         cmocka_unit_test(completions_know_commands_and_options),
         cmocka_unit_test(man_page_has_no_accidental_requests),
     };

@@ -44,21 +44,21 @@ static void rates_follow(void **state)
     sluice_run_view_init(&view, "p");
     stream.rows = 0;
     update(&view, &stream, 1, 2 * S);
-    assert_true(view.rows[0].rate < 0);
+    assert_true(view.rows[0].rate.per_s < 0);
     for (int i = 1; i <= 20; i++) {
         stream.rows += 1000;
         update(&view, &stream, 1, 2 * S + i * S);
     }
-    assert_true(view.rows[0].rate > 999 && view.rows[0].rate < 1001);
+    assert_true(view.rows[0].rate.per_s > 999 && view.rows[0].rate.per_s < 1001);
     /* It stands still: the rate falls, but not at once. */
     update(&view, &stream, 1, 23 * S);
-    assert_true(view.rows[0].rate > 100 && view.rows[0].rate < 900);
+    assert_true(view.rows[0].rate.per_s > 100 && view.rows[0].rate.per_s < 900);
     update(&view, &stream, 1, 60 * S);
-    assert_true(view.rows[0].rate < 1);
+    assert_true(view.rows[0].rate.per_s < 1);
     /* A table that is read anew begins at 0 rows: no negative rate. */
     stream.rows = 5;
     update(&view, &stream, 1, 62 * S);
-    assert_true(view.rows[0].rate >= 0);
+    assert_true(view.rows[0].rate.per_s >= 0);
     sluice_run_view_free(&view);
 }
 
