@@ -392,7 +392,6 @@ static void free_feed(struct sluice_feed *feed)
     sluice_free((void *)(uintptr_t)feed->desc.start.data);
     sluice_feed_position_free(&feed->ack);
     sluice_feed_position_free(&feed->told);
-    sluice_feed_position_free(&feed->kept);
     pthread_mutex_destroy(&feed->mutex);
     pthread_mutex_destroy(&feed->checkpoint_mutex);
     sluice_free(feed);
@@ -483,6 +482,12 @@ static sluice_status place_lanes(struct sluice_feed *feed, struct sluice_error *
         struct sluice_feed_lane *lane = &feed->lanes[i];
         status = sluice_feed_resume(feed->engine, lane->sink, feed->source->node->id, feed->desc.id,
                                     &lane->committed, &lane->epoch, err);
+        const struct sluice_flow_kept_feed *kept = sluice_flow_kept_feed(
+            feed->engine, feed->source->node->id, feed->desc.id, lane->sink->node->id);
+        if (kept != NULL) {
+            lane->base_changes = kept->changes;
+            lane->base_transactions = kept->transactions;
+        }
         struct sluice_bytes at = sluice_feed_position_bytes(&lane->committed);
         if (status >= 0 && at.size > 0 &&
             (smallest.size == 0 ||

@@ -71,7 +71,8 @@ struct sluice_feed_lane {
     int64_t dirty_since_us; /* monotonic */
     int at_boundary;        /* all that was written ends at `reached` */
     struct sluice_feed_position reached;
-    uint64_t reached_boundaries; /* since the last commit */
+    struct sluice_feed_position start; /* where this try began; constant during it */
+    uint64_t reached_boundaries;       /* since the last commit */
 };
 
 /* [ctl] */
@@ -167,8 +168,7 @@ struct sluice_feed {
     struct sluice_feed_position ack;  /* may be told to the source */
     struct sluice_feed_position told; /* [feed] */
     pthread_mutex_t checkpoint_mutex; /* one checkpoint at a time */
-    int64_t checkpoint_us;            /* monotonic; of the last one; under checkpoint_mutex */
-    struct sluice_feed_position kept; /* under checkpoint_mutex: the smallest in the state */
+    _Atomic int64_t checkpoint_us;    /* monotonic; of the last one */
 
     _Atomic uint64_t changes;
     _Atomic uint64_t inserts;

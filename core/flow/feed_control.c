@@ -108,7 +108,7 @@ sluice_status sluice_feed_checkpoint(struct sluice_feed *feed, struct sluice_err
         }
         sluice_feed_position_free(&smallest);
     }
-    feed->checkpoint_us = now_us();
+    atomic_store(&feed->checkpoint_us, now_us());
     pthread_mutex_unlock(&feed->checkpoint_mutex);
     return status;
 }
@@ -195,7 +195,8 @@ static void step_feed(struct sluice_engine *engine, struct sluice_feed *feed)
         }
     }
     int64_t now = now_us();
-    if (now - feed->checkpoint_us >= CHECKPOINT_US && sluice_feed_checkpoint(feed, &err) < 0) {
+    if (now - atomic_load(&feed->checkpoint_us) >= CHECKPOINT_US &&
+        sluice_feed_checkpoint(feed, &err) < 0) {
         sluice_flow_fail(engine, &err); /* the data is committed all the same */
         return;
     }

@@ -11,6 +11,7 @@
 #include "flow/feed.h"
 #include "flow/token.h"
 #include "sluice/array.h"
+#include "sluice/position.h"
 
 #define QUEUE_MAX_BYTES (16u * 1024u * 1024u)
 #define QUEUE_MIN_BYTES (512u * 1024u)
@@ -116,6 +117,7 @@ void sluice_feed_lane_free(struct sluice_feed_lane *lane)
     sluice_feed_lane_abort(lane);
     sluice_feed_position_free(&lane->committed);
     sluice_feed_position_free(&lane->reached);
+    sluice_feed_position_free(&lane->start);
     pthread_mutex_destroy(&lane->mutex);
     pthread_cond_destroy(&lane->changed);
 }
@@ -268,6 +270,11 @@ out:
 static sluice_status take_boundary(struct sluice_feed_lane *lane, struct sluice_feed_item *item,
                                    struct sluice_error *err)
 {
+    /* A lane that is ahead of the others: what comes before its own position says nothing. */
+    if (sluice_position_compare(sluice_feed_position_bytes(&item->position),
+                                sluice_feed_position_bytes(&lane->committed)) <= 0) {
+        return SLUICE_OK;
+    }
     if (!sluice_feed_position_set(&lane->reached, sluice_feed_position_bytes(&item->position))) {
         return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
                                 "out of memory for a position");
@@ -388,7 +395,10 @@ sluice_status sluice_feed_lane_open(struct sluice_feed_lane *lane, struct sluice
     lane->reached_boundaries = 0;
     lane->oldest_us = 0;
     lane->shard = lane->feed->desc;
-    lane->shard.start = sluice_feed_position_bytes(&lane->committed);
+    if (!sluice_feed_position_set(&lane->start, sluice_feed_position_bytes(&lane->committed))) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a position");
+    }
+    lane->shard.start = sluice_feed_position_bytes(&lane->start);
     struct sluice_lane *opened = NULL;
     SLUICE_TRY(sluice_failpoint_error("flow.feed_before_lane", err));
     sluice_status status = lane->sink->api->lane_open(lane->sink->sink, &lane->shard, &opened, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 int test_engine(void);
+int test_feed(void);
 int test_faults(void);
 int test_token(void);
 int test_tree(void);
