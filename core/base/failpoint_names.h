@@ -12,6 +12,8 @@
 #define SLUICE_BASE_FAILPOINT_NAMES_H
 
 #define SLUICE_FAILPOINT_NAMES(X)                                                                \
+    X("file.before_rename", FAILS, "a file is on disk, it does not have its name")               \
+    X("file.torn", TEARS, "bytes of a file or manifest are about to be written")                 \
     X("flow.after_batch", FAILS, "a batch of a load went to the sinks")                          \
     X("flow.after_complete_state", STOPS, "the state knows that a stream is complete")           \
     X("flow.after_lane_state", STOPS, "the state knows what a lane of a load committed")         \
@@ -41,6 +43,14 @@
     X("lake.before_manifest", FAILS, "files are whole, the manifest is about to be written")     \
     X("postgres.after_publication", FAILS, "the publication is there, the slot is not")          \
     X("postgres.before_publication", FAILS, "nothing was made at the source")                    \
+    X("postgres.feed_after_begin", FAILS, "a transaction of the feed begins")                    \
+    X("postgres.feed_after_feedback", FAILS, "the server knows what may be forgotten")           \
+    X("postgres.feed_after_start", FAILS, "the server streams, nothing was taken")               \
+    X("postgres.feed_before_boundary", FAILS, "a group of transactions is about to go out")      \
+    X("postgres.feed_before_feedback", FAILS, "the server is about to be told what is durable")  \
+    X("postgres.feed_before_start", FAILS, "the slot was checked, nothing streams yet")          \
+    X("s3.before_complete", FAILS, "all parts of an object are there, it is not completed")      \
+    X("s3.mid_multipart", FAILS, "a part of an object was sent, others follow")                  \
     X("state.commit", FAILS, "a change of the state is about to become durable")                 \
     X("state.write", FAILS, "a batch of changes is about to be written to the state")
 
