@@ -160,7 +160,7 @@ def test_completion_scripts_work(engine, workdir):
         return set(out.stdout.split())
 
     assert complete("sluice", "dis") == {"discover"}
-    assert complete("sluice", "state", "") == {"list", "show", "reset"}
+    assert complete("sluice", "state", "") == {"list", "show", "reset", "resync"}
     assert "--limit" in complete("sluice", "run", "f.yaml", "--")
     assert "--limit" not in complete("sluice", "validate", "f.yaml", "--")
     assert "--yes" in complete("sluice", "state", "reset", "--")
