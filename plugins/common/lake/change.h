@@ -15,6 +15,11 @@
 
 enum { SLUICE_LAKE_CHANGES_COLUMNS = 0, SLUICE_LAKE_CHANGES_DEBEZIUM = 1 };
 
+enum {
+    SLUICE_LAKE_POSITION_MAX = 128, /* bytes of a position; PostgreSQL has 8 */
+    SLUICE_LAKE_PREFIX_MAX = 64     /* bytes of metadata_prefix */
+};
+
 /* Names and meanings as in Debezium's PostgreSQL connector, with _ for . */
 enum { SLUICE_LAKE_DECIMAL_PRECISE = 0, SLUICE_LAKE_DECIMAL_DOUBLE, SLUICE_LAKE_DECIMAL_STRING };
 enum {
@@ -40,8 +45,9 @@ struct sluice_lake_change_options {
     int32_t binary_handling_mode;
     int32_t interval_handling_mode;
     int32_t hstore_handling_mode;
-    const char *topic_prefix;      /* source.name */
-    const char *unavailable_value; /* __debezium_unavailable_value */
+    const char *topic_prefix;       /* source.name */
+    const char *unavailable_value;  /* __debezium_unavailable_value */
+    const struct sluice_host *host; /* clock of debezium's ts_ms; NULL = the time of the batch */
 };
 
 struct sluice_lake_change_encoder;

@@ -26,6 +26,7 @@ sluice_status sluice_lake_commits_init(struct sluice_lake_commits *log,
     log->api = api;
     log->store = store;
     log->next = 1;
+    log->failpoints = sluice_failpoints_of(host);
     if (pthread_mutex_init(&log->mutex, NULL) != 0) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a mutex");
     }
@@ -38,6 +39,12 @@ void sluice_lake_commits_free(struct sluice_lake_commits *log)
         pthread_mutex_destroy(&log->mutex);
     }
     free(log->folder);
+    while (log->ends != NULL) {
+        struct sluice_lake_shard_end *end = log->ends;
+        log->ends = end->next;
+        free(end->to);
+        free(end);
+    }
     memset(log, 0, sizeof *log);
 }
 
@@ -164,12 +171,69 @@ static sluice_status fenced(struct sluice_lake_commits *log, struct sluice_error
                             log->folder, log->api->location(log->store), log->next);
 }
 
+/* With the mutex, like the next two. */
+static struct sluice_lake_shard_end *find_end(const struct sluice_lake_commits *log,
+                                              const char *shard)
+{
+    struct sluice_lake_shard_end *end = log->ends;
+    while (end != NULL && strcmp(end->shard, shard) != 0) {
+        end = end->next;
+    }
+    return end;
+}
+
+/* Remembers how far a shard's changes go, if that is news. */
+static sluice_status keep_end(struct sluice_lake_commits *log, const char *shard, uint64_t seq,
+                              uint64_t epoch, const char *to, int32_t own, struct sluice_error *err)
+{
+    struct sluice_lake_shard_end *end = find_end(log, shard);
+    if (end != NULL && end->seq >= seq) {
+        return SLUICE_OK;
+    }
+    char *copy = strdup(to);
+    if (copy == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a position");
+    }
+    if (end == NULL) {
+        size_t size = strlen(shard) + 1;
+        end = calloc(1, sizeof *end + size);
+        if (end == NULL) {
+            free(copy);
+            return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a shard");
+        }
+        memcpy(end->shard, shard, size);
+        end->next = log->ends;
+        log->ends = end;
+    }
+    free(end->to);
+    end->to = copy;
+    end->seq = seq;
+    end->epoch = epoch;
+    end->own = own;
+    return SLUICE_OK;
+}
+
+static sluice_status keep_found(struct sluice_lake_commits *log,
+                                const struct sluice_lake_found *found, uint64_t seq, int32_t own,
+                                struct sluice_error *err)
+{
+    return found->kind == SLUICE_LAKE_KIND_CDC
+               ? keep_end(log, found->shard, seq, found->epoch, found->to, own, err)
+               : SLUICE_OK;
+}
+
 static int32_t is_ours(const struct sluice_lake_commits *log, const struct sluice_lake_found *found)
 {
     return strncmp(found->attempt, log->instance, strlen(log->instance)) == 0;
 }
 
 enum { TAKEN_BY_US = 1, TAKEN_BEFORE = 2, TAKEN_SAME_WORK = 3 };
+
+static int32_t same_token(const struct sluice_lake_found *found, struct sluice_bytes token)
+{
+    return found->token_size == token.size &&
+           (token.size == 0 || memcmp(found->token, token.data, token.size) == 0);
+}
 
 /* Who made the manifest that stands where ours should go? */
 static sluice_status who_took(struct sluice_lake_commits *log, const struct sluice_lake_manifest *m,
@@ -190,6 +254,17 @@ static sluice_status who_took(struct sluice_lake_commits *log, const struct slui
                        strcmp(found.run, m->run != NULL ? m->run : "") == 0 &&
                        (m->stream_name == NULL || strcmp(found.stream, m->stream_name) == 0);
         *who = same ? TAKEN_SAME_WORK : TAKEN_BEFORE;
+        st = keep_found(log, &found, log->next, 1, err);
+        if (st >= 0 && same && m->kind == SLUICE_LAKE_KIND_CDC && !same_token(&found, m->token)) {
+            /* The same epoch, but cut elsewhere: what it wrote is committed, ours would be twice. */
+            log->next++;
+            log->unsure = 0;
+            st = sluice_error_set(
+                err, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_EPOCH_ABORTED,
+                "an earlier try of epoch %" PRIu64 ", given up as failed, has come through up to "
+                "%s: the rest is written anew",
+                found.epoch, found.to);
+        }
     }
     sluice_lake_found_free(&found);
     return st;
@@ -210,11 +285,23 @@ static sluice_status append_once(struct sluice_lake_commits *log, struct sluice_
     manifest_key(log, log->next, key);
     SLUICE_TRY(sluice_lake_manifest_write(m, &text, &size, err));
     *who = 0;
-    sluice_status st =
-        log->api->put(log->store, key, text, size, SLUICE_LAKE_PUT_NEW, "application/json", err);
+    sluice_status st = sluice_failpoint_hit(log->failpoints, "lake.before_manifest", err);
+    if (st < 0) {
+        free(text);
+        m->attempt = NULL;
+        return st;
+    }
+    st = log->api->put(log->store, key, text, size, SLUICE_LAKE_PUT_NEW, "application/json", err);
     free(text);
     if (st == SLUICE_E_CONFLICT) {
         st = who_took(log, m, who, err);
+    }
+    else if (st < 0) {
+        log->unsure = 1;
+    }
+    else {
+        st = sluice_failpoint_hit(log->failpoints, "lake.after_manifest", err);
+        log->unsure |= st < 0 ? 1 : 0; /* as if the reply had been lost */
     }
     m->attempt = NULL;
     return st < 0 ? sluice_lake_error_at(err, "committing manifest", key) : SLUICE_OK;
@@ -238,7 +325,11 @@ sluice_status sluice_lake_commits_append(struct sluice_lake_commits *log,
         st = append_once(log, m, &who, err);
         if (st >= 0) {
             log->next++;
+            log->unsure = 0;
         }
+    }
+    if (st >= 0 && m->kind == SLUICE_LAKE_KIND_CDC) {
+        st = keep_end(log, m->shard, log->next - 1, m->epoch, m->to, 1, err);
     }
     *again = who == TAKEN_SAME_WORK;
     pthread_mutex_unlock(&log->mutex);
@@ -282,6 +373,20 @@ static sluice_status catch_up(struct sluice_lake_commits *log, uint64_t *before,
     return st;
 }
 
+/* Remembers what was found under number `seq`, all above it having been looked at before. */
+static sluice_status keep_scanned(struct sluice_lake_commits *log,
+                                  const struct sluice_lake_found *found, uint64_t seq,
+                                  struct sluice_error *err)
+{
+    pthread_mutex_lock(&log->mutex);
+    sluice_status st = keep_found(log, found, seq, is_ours(log, found), err);
+    if (log->scanned == 0 || seq < log->scanned) {
+        log->scanned = seq;
+    }
+    pthread_mutex_unlock(&log->mutex);
+    return st;
+}
+
 sluice_status sluice_lake_commits_recover(struct sluice_lake_commits *log,
                                           sluice_recovered_visit visit, void *vctx,
                                           struct sluice_error *err)
@@ -306,6 +411,9 @@ sluice_status sluice_lake_commits_recover(struct sluice_lake_commits *log,
             st = fenced(log, err);
         }
         if (st >= 0) {
+            st = keep_scanned(log, &found, seq, err);
+        }
+        if (st >= 0) {
             st = visit_found(&found, visit, vctx);
         }
         sluice_lake_found_free(&found);
@@ -314,4 +422,81 @@ sluice_status sluice_lake_commits_recover(struct sluice_lake_commits *log,
         }
     }
     return SLUICE_OK;
+}
+
+/* ---------------------------------------------------------------- ends of shards ------------- */
+
+/* With the mutex: did a try of ours whose outcome is unknown win? */
+static sluice_status settle(struct sluice_lake_commits *log, struct sluice_error *err)
+{
+    while (log->unsure) {
+        struct sluice_lake_found found = {0};
+        sluice_status st = read_manifest(log, log->next, &found, err);
+        if (st == SLUICE_E_NOT_FOUND) {
+            sluice_error_clear(err);
+            return SLUICE_OK; /* it may still come: then it stands in the way of the next one */
+        }
+        if (st >= 0) {
+            st = is_ours(log, &found) ? keep_found(log, &found, log->next, 1, err)
+                                      : fenced(log, err);
+        }
+        sluice_lake_found_free(&found);
+        SLUICE_TRY(st);
+        log->next++;
+        log->unsure = 0;
+    }
+    return SLUICE_OK;
+}
+
+/* With the mutex: looks at older and older manifests until one is of the shard. */
+static sluice_status scan_back(struct sluice_lake_commits *log, const char *shard,
+                               struct sluice_error *err)
+{
+    uint64_t missing = 0;
+    if (log->scanned == 0) {
+        log->scanned = log->next;
+    }
+    while (find_end(log, shard) == NULL && log->scanned > 1 && missing < MISSING_MAX) {
+        struct sluice_lake_found found = {0};
+        if (log->host->cancelled(log->host->ctx)) {
+            return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "cancelled");
+        }
+        sluice_status st = read_manifest(log, log->scanned - 1, &found, err);
+        if (st == SLUICE_E_NOT_FOUND) {
+            sluice_error_clear(err);
+            missing++;
+            log->scanned--;
+            continue;
+        }
+        missing = 0;
+        if (st >= 0) {
+            st = keep_found(log, &found, log->scanned - 1, is_ours(log, &found), err);
+        }
+        sluice_lake_found_free(&found);
+        SLUICE_TRY(st);
+        log->scanned--;
+    }
+    return SLUICE_OK;
+}
+
+sluice_status sluice_lake_commits_end(struct sluice_lake_commits *log, const char *shard,
+                                      struct sluice_lake_end *out, struct sluice_error *err)
+{
+    memset(out, 0, sizeof *out);
+    pthread_mutex_lock(&log->mutex);
+    sluice_status st = log->fenced ? fenced(log, err) : settle(log, err);
+    if (st >= 0) {
+        st = scan_back(log, shard, err);
+    }
+    const struct sluice_lake_shard_end *end = st >= 0 ? find_end(log, shard) : NULL;
+    if (end != NULL) {
+        out->to = strdup(end->to);
+        out->epoch = end->epoch;
+        out->own = end->own;
+        if (out->to == NULL) {
+            st = sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a position");
+        }
+    }
+    pthread_mutex_unlock(&log->mutex);
+    return st < 0 ? sluice_error_wrap(err, "shard %s", shard) : SLUICE_OK;
 }

@@ -12,6 +12,18 @@
 
 #include "lake/manifest.h"
 #include "lake/store.h"
+#include "sluice/failpoint.h"
+
+/* The newest manifest of changes of one shard. */
+struct sluice_lake_shard_end {
+    struct sluice_lake_shard_end *next;
+    uint64_t seq;
+    uint64_t epoch;
+    int32_t own; /* written by this process */
+    int32_t reserved;
+    char *to; /* hex */
+    char shard[];
+};
 
 struct sluice_lake_commits {
     const struct sluice_host *host; /* borrowed, like the next two */
@@ -23,7 +35,10 @@ struct sluice_lake_commits {
     uint64_t next;     /* the number our next manifest gets */
     uint64_t attempts; /* manifests tried so far */
     int32_t fenced;    /* another process wrote: nothing may be committed any more */
-    int32_t reserved;
+    int32_t unsure;    /* a write failed, and may have got number `next` all the same */
+    uint64_t scanned;  /* manifests from this number on were looked at; 0 = none yet */
+    struct sluice_lake_shard_end *ends;
+    const struct sluice_failpoint_extension *failpoints; /* borrowed */
 };
 
 sluice_status sluice_lake_commits_init(struct sluice_lake_commits *log,
@@ -44,6 +59,19 @@ sluice_status sluice_lake_commits_open(struct sluice_lake_commits *log, const ch
 sluice_status sluice_lake_commits_append(struct sluice_lake_commits *log,
                                          struct sluice_lake_manifest *m, int32_t *again,
                                          struct sluice_error *err) SLUICE_MUST_CHECK;
+
+/* What the newest manifest of a shard's changes says: `to` (malloc'd, moves to the caller; NULL = there
+ * is none), its epoch, and whether it was this process that wrote it. Looks through manifests that
+ * recover() has not seen, and settles an own try whose outcome was unknown. [any] */
+struct sluice_lake_end {
+    char *to;
+    uint64_t epoch;
+    int32_t own;
+    int32_t reserved;
+};
+sluice_status sluice_lake_commits_end(struct sluice_lake_commits *log, const char *shard,
+                                      struct sluice_lake_end *out, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
 
 /* Visits what the manifests say, newest first. [ctl] */
 sluice_status sluice_lake_commits_recover(struct sluice_lake_commits *log,

@@ -80,7 +80,7 @@ static sluice_status make_header(struct sluice_lake_encoder *enc, const struct A
 }
 
 static sluice_status make_cells(struct sluice_lake_encoder *enc, const struct ArrowSchema *schema,
-                                struct sluice_error *err)
+                                int32_t part, struct sluice_error *err)
 {
     for (int64_t i = 0; i < schema->n_children; i++) {
         const struct ArrowSchema *field = schema->children[i];
@@ -89,13 +89,13 @@ static sluice_status make_cells(struct sluice_lake_encoder *enc, const struct Ar
         enc->cell_count++;
         sluice_status st;
         if (enc->format == SLUICE_LAKE_JSONL) {
-            st = sluice_lake_json_key(cell, field->name, i == 0 ? '{' : ',', err);
+            st = sluice_lake_json_key(cell, field->name, i == 0 && !part ? '{' : ',', err);
             if (st >= 0) {
                 st = sluice_lake_json_cell(enc, field, cell, 0, err);
             }
         }
         else {
-            cell->key_size = i > 0 ? 1 : 0; /* the comma */
+            cell->key_size = i > 0 || part ? 1 : 0; /* the comma */
             st = sluice_lake_csv_cell(enc, field, cell, err);
         }
         if (st < 0) {
@@ -106,19 +106,25 @@ static sluice_status make_cells(struct sluice_lake_encoder *enc, const struct Ar
     return SLUICE_OK;
 }
 
-sluice_status sluice_lake_encoder_create(const struct ArrowSchema *schema, int32_t format,
-                                         int32_t binary, struct sluice_lake_encoder **out,
-                                         struct sluice_error *err)
+/* Lists and structs are rendered aside first: only encoders that have some get the chunk for it. */
+static int32_t needs_side(const struct sluice_lake_encoder *enc)
+{
+    for (uint32_t i = 0; i < enc->cell_count; i++) {
+        if (enc->cells[i].children != NULL) {
+            return enc->format == SLUICE_LAKE_CSV;
+        }
+    }
+    return 0;
+}
+
+static sluice_status create(const struct ArrowSchema *schema, int32_t format, int32_t binary,
+                            int32_t part, struct sluice_lake_encoder **out,
+                            struct sluice_error *err)
 {
     uint64_t n = (uint64_t)schema->n_children;
     if (n > SLUICE_LAKE_COLUMNS_MAX) {
         return sluice_error_set(err, SLUICE_E_LIMIT, 0, "%llu columns are over %d",
                                 (unsigned long long)n, SLUICE_LAKE_COLUMNS_MAX);
-    }
-    if (n == 0 && format == SLUICE_LAKE_CSV) {
-        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
-                                "a table without columns cannot be written as CSV: use format "
-                                "jsonl or exclude it");
     }
     struct sluice_lake_encoder *enc = calloc(1, sizeof *enc);
     if (enc == NULL) {
@@ -134,11 +140,11 @@ sluice_status sluice_lake_encoder_create(const struct ArrowSchema *schema, int32
         st = no_memory(err);
         goto out;
     }
-    st = make_cells(enc, schema, err);
-    if (st >= 0 && format == SLUICE_LAKE_CSV) {
+    st = make_cells(enc, schema, part, err);
+    if (st >= 0 && format == SLUICE_LAKE_CSV && !part) {
         st = make_header(enc, schema, err);
     }
-    if (st >= 0 && format == SLUICE_LAKE_CSV) {
+    if (st >= 0 && needs_side(enc)) {
         st = sluice_lake_out_init(&enc->side, side_write, enc, err);
     }
     if (st >= 0) {
@@ -148,6 +154,25 @@ sluice_status sluice_lake_encoder_create(const struct ArrowSchema *schema, int32
 out:
     sluice_lake_encoder_free(enc);
     return st;
+}
+
+sluice_status sluice_lake_encoder_create(const struct ArrowSchema *schema, int32_t format,
+                                         int32_t binary, struct sluice_lake_encoder **out,
+                                         struct sluice_error *err)
+{
+    if (schema->n_children == 0 && format == SLUICE_LAKE_CSV) {
+        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                                "a table without columns cannot be written as CSV: use format "
+                                "jsonl or exclude it");
+    }
+    return create(schema, format, binary, 0, out, err);
+}
+
+sluice_status sluice_lake_encoder_create_part(const struct ArrowSchema *schema, int32_t format,
+                                              int32_t binary, struct sluice_lake_encoder **out,
+                                              struct sluice_error *err)
+{
+    return create(schema, format, binary, 1, out, err);
 }
 
 void sluice_lake_encoder_free(struct sluice_lake_encoder *enc)
@@ -201,20 +226,23 @@ sluice_status sluice_lake_encoder_bind(struct sluice_lake_encoder *enc,
     return SLUICE_OK;
 }
 
+sluice_status sluice_lake_encoder_bind_struct(struct sluice_lake_encoder *enc,
+                                              const struct sluice_view *view,
+                                              struct sluice_error *err)
+{
+    SLUICE_TRY(sluice_view_children(view, enc->views, err));
+    for (uint32_t i = 0; i < enc->cell_count; i++) {
+        SLUICE_TRY(bind_children(&enc->cells[i], err));
+    }
+    return SLUICE_OK;
+}
+
 static uint8_t *json_row(struct sluice_lake_encoder *enc, int64_t row, uint8_t *p)
 {
     const struct sluice_lake_cell *cell = enc->cells;
     const struct sluice_lake_cell *end = cell + enc->cell_count;
     for (; cell < end; cell++) {
-        p = sluice_lake_out_room(enc->out, p, cell->bound);
-        p = sluice_lake_put_key(p, cell);
-        if (sluice_view_is_null(cell->view, row)) {
-            memcpy(p, "null", 4);
-            p += 4;
-        }
-        else {
-            p = cell->fn(enc, cell, row, p);
-        }
+        p = sluice_lake_json_member(enc, cell, row, p);
     }
     p = sluice_lake_out_room(enc->out, p, 3);
     if (enc->cell_count == 0) {
@@ -230,16 +258,24 @@ static uint8_t *csv_row(struct sluice_lake_encoder *enc, int64_t row, uint8_t *p
     const struct sluice_lake_cell *cell = enc->cells;
     const struct sluice_lake_cell *end = cell + enc->cell_count;
     for (; cell < end; cell++) {
-        p = sluice_lake_out_room(enc->out, p, cell->bound);
-        *p = ',';
-        p += cell->key_size;
-        if (!sluice_view_is_null(cell->view, row)) {
-            p = cell->fn(enc, cell, row, p);
-        }
+        p = sluice_lake_csv_field(enc, cell, row, p);
     }
     p = sluice_lake_out_room(enc->out, p, 1);
     *p++ = '\n';
     return p;
+}
+
+void sluice_lake_encoder_trim(struct sluice_lake_encoder *enc)
+{
+    enc->out = NULL;
+    if (enc->scratch.cap > SLUICE_LAKE_KEEP_MAX) {
+        sluice_lake_scratch_free(&enc->scratch);
+    }
+    if (enc->side_cap > SLUICE_LAKE_KEEP_MAX) {
+        free(enc->side_data);
+        enc->side_data = NULL;
+        enc->side_cap = 0;
+    }
 }
 
 void sluice_lake_encoder_rows(struct sluice_lake_encoder *enc, int64_t from, int64_t to,
@@ -258,13 +294,5 @@ void sluice_lake_encoder_rows(struct sluice_lake_encoder *enc, int64_t from, int
         }
     }
     out->p = p;
-    enc->out = NULL;
-    if (enc->scratch.cap > SLUICE_LAKE_KEEP_MAX) {
-        sluice_lake_scratch_free(&enc->scratch);
-    }
-    if (enc->side_cap > SLUICE_LAKE_KEEP_MAX) {
-        free(enc->side_data);
-        enc->side_data = NULL;
-        enc->side_cap = 0;
-    }
+    sluice_lake_encoder_trim(enc);
 }

@@ -81,6 +81,18 @@ sluice_status sluice_lake_encoder_bind(struct sluice_lake_encoder *enc,
 void sluice_lake_encoder_rows(struct sluice_lake_encoder *enc, int64_t from, int64_t to,
                               struct sluice_lake_out *out);
 
+/* As a part of wider rows (change.h): columns of a struct, each with a comma before it. There is no
+ * header and no limit to formats; rows are written by the caller, cell by cell. */
+sluice_status sluice_lake_encoder_create_part(const struct ArrowSchema *schema, int32_t format,
+                                              int32_t binary, struct sluice_lake_encoder **out,
+                                              struct sluice_error *err) SLUICE_MUST_CHECK;
+/* A part's columns are the children of a struct column, or of a batch. */
+sluice_status sluice_lake_encoder_bind_struct(struct sluice_lake_encoder *enc,
+                                              const struct sluice_view *view,
+                                              struct sluice_error *err) SLUICE_MUST_CHECK;
+/* To call behind a run of rows: gives back scratch memory that grew too large. */
+void sluice_lake_encoder_trim(struct sluice_lake_encoder *enc);
+
 /* The bytes before a value. `open` is '{' or ','. */
 sluice_status sluice_lake_json_key(struct sluice_lake_cell *cell, const char *name, char open,
                                    struct sluice_error *err) SLUICE_MUST_CHECK;
@@ -113,6 +125,31 @@ static inline uint8_t *sluice_lake_put_key(uint8_t *p, const struct sluice_lake_
         memcpy(p + i, key + i, 16);
     }
     return p + n;
+}
+
+/* Key and value of one column in JSON. */
+static inline uint8_t *sluice_lake_json_member(struct sluice_lake_encoder *enc,
+                                               const struct sluice_lake_cell *cell, int64_t row,
+                                               uint8_t *p)
+{
+    p = sluice_lake_out_room(enc->out, p, cell->bound);
+    p = sluice_lake_put_key(p, cell);
+    if (sluice_view_is_null(cell->view, row)) {
+        memcpy(p, "null", 4);
+        return p + 4;
+    }
+    return cell->fn(enc, cell, row, p);
+}
+
+/* A field of CSV, with the comma before it unless it is the first. */
+static inline uint8_t *sluice_lake_csv_field(struct sluice_lake_encoder *enc,
+                                             const struct sluice_lake_cell *cell, int64_t row,
+                                             uint8_t *p)
+{
+    p = sluice_lake_out_room(enc->out, p, cell->bound);
+    *p = ',';
+    p += cell->key_size;
+    return sluice_view_is_null(cell->view, row) ? p : cell->fn(enc, cell, row, p);
 }
 
 static inline struct sluice_bytes sluice_lake_cell_bytes(const struct sluice_view *v, int64_t row)

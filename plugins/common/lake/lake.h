@@ -30,12 +30,32 @@ extern const struct sluice_option sluice_lake_option_format;
 extern const struct sluice_option sluice_lake_option_compression;
 extern const struct sluice_option sluice_lake_option_compression_level;
 extern const struct sluice_option sluice_lake_option_binary;
-#define SLUICE_LAKE_OPTIONS                                      \
-    &sluice_lake_option_format, &sluice_lake_option_compression, \
-        &sluice_lake_option_compression_level, &sluice_lake_option_binary
+extern const struct sluice_option sluice_lake_option_changes;
+extern const struct sluice_option sluice_lake_option_full;
+extern const struct sluice_option sluice_lake_option_metadata_prefix;
+extern const struct sluice_option sluice_lake_option_topic_prefix;
+extern const struct sluice_option sluice_lake_option_decimals;
+extern const struct sluice_option sluice_lake_option_times;
+extern const struct sluice_option sluice_lake_option_binaries;
+extern const struct sluice_option sluice_lake_option_intervals;
+extern const struct sluice_option sluice_lake_option_hstores;
+extern const struct sluice_option sluice_lake_option_unavailable;
+#define SLUICE_LAKE_OPTIONS                                                                    \
+    &sluice_lake_option_format, &sluice_lake_option_compression,                               \
+        &sluice_lake_option_compression_level, &sluice_lake_option_binary,                     \
+        &sluice_lake_option_changes, &sluice_lake_option_full,                                 \
+        &sluice_lake_option_metadata_prefix, &sluice_lake_option_topic_prefix,                 \
+        &sluice_lake_option_decimals, &sluice_lake_option_times, &sluice_lake_option_binaries, \
+        &sluice_lake_option_intervals, &sluice_lake_option_hstores,                            \
+        &sluice_lake_option_unavailable
 
-/* What sluice_component.caps of such a sink says: a manifest names data and token at once. */
-#define SLUICE_LAKE_SINK_CAPS ((uint64_t)SLUICE_SINK_LOAD | (uint64_t)SLUICE_SINK_TRANSACTIONAL)
+/* What sluice_component.caps of such a sink says: a manifest names data and token at once; files and
+ * manifests cost something, so changes are committed by `batch:` alone; and readers put load and
+ * changes in order. */
+#define SLUICE_LAKE_SINK_CAPS                                              \
+    ((uint64_t)SLUICE_SINK_LOAD | (uint64_t)SLUICE_SINK_CHANGES |          \
+     (uint64_t)SLUICE_SINK_TRANSACTIONAL | (uint64_t)SLUICE_SINK_ROTATES | \
+     (uint64_t)SLUICE_SINK_LOADS_ASIDE)
 
 /* Makes the sink from host->config_get. Moves `store`, also on an error (then it is destroyed).
  * `api` is borrowed until destroy. No I/O. [ctl] */

@@ -65,34 +65,51 @@ static sluice_status name_lane(struct sluice_lane *lane, struct sluice_error *er
     return SLUICE_OK;
 }
 
+/* Finds the load that the lane belongs to. */
+static sluice_status open_load(struct sluice_lane *lane, const struct sluice_shard_desc *shard,
+                               struct sluice_error *err)
+{
+    if (shard->stream_count != 1) {
+        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                                "shard %s: a part of a load has one stream, not %u", shard->id,
+                                shard->stream_count);
+    }
+    /* Pinned now: a load begun anew under another run must not pull an old lane along. */
+    lane->stream = sluice_lake_sink_stream(lane->sink, shard->stream_ids[0]);
+    if (lane->stream == NULL) {
+        return sluice_error_set(err, SLUICE_E_STATE, 0,
+                                "shard %s: lane of a stream whose load never began", shard->id);
+    }
+    return name_lane(lane, err);
+}
+
 sluice_status sluice_lake_sink_lane_open(struct sluice_sink *sink,
                                          const struct sluice_shard_desc *shard,
                                          struct sluice_lane **out, struct sluice_error *err)
 {
-    if (shard->kind != SLUICE_SHARD_SNAPSHOT || shard->stream_count != 1) {
+    if (shard->kind != SLUICE_SHARD_SNAPSHOT && shard->kind != SLUICE_SHARD_CHANGES) {
         return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
-                                "shard %s: this sink takes full loads, not changes", shard->id);
+                                "shard %s: this sink takes full loads and feeds of changes alone",
+                                shard->id);
     }
     if (strlen(shard->id) > SHARD_ID_MAX) {
         return sluice_error_set(err, SLUICE_E_LIMIT, 0, "shard id of %zu bytes is over %d",
                                 strlen(shard->id), SHARD_ID_MAX);
-    }
-    /* Pinned now: a load begun anew under another run must not pull an old lane along. */
-    const struct sluice_lake_stream *stream = sluice_lake_sink_stream(sink, shard->stream_ids[0]);
-    if (stream == NULL) {
-        return sluice_error_set(err, SLUICE_E_STATE, 0,
-                                "shard %s: lane of a stream whose load never began", shard->id);
     }
     struct sluice_lane *lane = calloc(1, sizeof *lane);
     if (lane == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a lane");
     }
     lane->sink = sink;
-    lane->stream = stream;
     lane->shard = strdup(shard->id);
-    sluice_status st = lane->shard == NULL
-                           ? sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a lane")
-                           : name_lane(lane, err);
+    sluice_status st = SLUICE_OK;
+    if (lane->shard == NULL) {
+        st = sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a lane");
+    }
+    else {
+        st = shard->kind == SLUICE_SHARD_CHANGES ? sluice_lake_changes_open(lane, shard, err)
+                                                 : open_load(lane, shard, err);
+    }
     if (st < 0) {
         sluice_lake_sink_lane_close(lane);
         return st;
@@ -121,7 +138,15 @@ static sluice_status write_rows(struct sluice_lane *lane, const struct sluice_ba
         return SLUICE_OK;
     }
     SLUICE_TRY(writer_for(lane, batch, err));
-    return sluice_lake_writer_rows(lane->writer, &batch->array, batch->array.length, err);
+    return sluice_lake_writer_rows(lane->writer, batch, err);
+}
+
+static sluice_status refuse(const struct sluice_lane *lane, const struct sluice_batch *batch,
+                            struct sluice_error *err)
+{
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                            "shard %s: batches of kind %d cannot be written here", lane->shard,
+                            batch->kind);
 }
 
 sluice_status sluice_lake_sink_lane_write(struct sluice_lane *lane, struct sluice_batch *batch,
@@ -132,17 +157,22 @@ sluice_status sluice_lake_sink_lane_write(struct sluice_lane *lane, struct sluic
         return sluice_error_set(err, SLUICE_E_STATE, 0,
                                 "shard %s: write after a failure without abort", lane->shard);
     }
+    const int32_t changes = lane->changes != NULL;
     switch (batch->kind) {
-    case SLUICE_BATCH_ROWS:
-        st = write_rows(lane, batch, err);
-        break;
     case SLUICE_BATCH_HEARTBEAT:
     case SLUICE_BATCH_SNAPSHOT_END:
         break;
+    case SLUICE_BATCH_ROWS:
+        st = changes ? refuse(lane, batch, err) : write_rows(lane, batch, err);
+        break;
+    case SLUICE_BATCH_CHANGES:
+    case SLUICE_BATCH_TRUNCATE:
+    case SLUICE_BATCH_SCHEMA:
+        st = changes ? sluice_lake_changes_write(lane, batch, err) : refuse(lane, batch, err);
+        break;
     default:
-        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
-                                "shard %s: batches of kind %d cannot be written", lane->shard,
-                                batch->kind);
+        st = refuse(lane, batch, err);
+        break;
     }
     if (st < 0) {
         lane->failed = 1;
@@ -163,12 +193,31 @@ static void forget_files(struct sluice_lane *lane)
     lane->finished = 0;
 }
 
+static sluice_status commit_load(struct sluice_lane *lane, const struct sluice_commit *commit,
+                                 struct sluice_error *err)
+{
+    struct sluice_sink *sink = lane->sink;
+    const struct sluice_stream_desc *const streams[] = {lane->stream->desc};
+    struct sluice_lake_manifest m = {.kind = SLUICE_LAKE_KIND_FULL};
+    int32_t again = 0;
+    m.mode = sink->mode;
+    m.pipeline = sink->pipeline;
+    m.sink = sink->node;
+    m.shard = lane->shard;
+    m.epoch = commit->epoch;
+    m.run = lane->stream->run;
+    m.token = commit->token;
+    m.streams = streams;
+    m.stream_count = 1;
+    m.files = (const struct sluice_lake_file *const *)lane->files;
+    m.file_count = lane->finished;
+    return sluice_lake_commits_append(&sink->commits, &m, &again, err);
+}
+
 sluice_status sluice_lake_sink_lane_commit(struct sluice_lane *lane,
                                            const struct sluice_commit *commit,
                                            struct sluice_error *err)
 {
-    struct sluice_sink *sink = lane->sink;
-    int32_t again = 0;
     if (lane->failed) {
         return sluice_error_set(err, SLUICE_E_STATE, 0,
                                 "shard %s: commit after a failure without abort", lane->shard);
@@ -177,31 +226,25 @@ sluice_status sluice_lake_sink_lane_commit(struct sluice_lane *lane,
         return sluice_error_set(err, SLUICE_E_LIMIT, 0, "token of %llu bytes is over %d",
                                 (unsigned long long)commit->token.size, SLUICE_LAKE_TOKEN_MAX);
     }
-    if (lane->writer != NULL) {
-        sluice_status st = sluice_lake_writer_finish(lane->writer, err);
-        if (st < 0) {
-            lane->failed = 1;
-            if (err != NULL) { /* no manifest was tried yet: surely nothing counts */
-                err->flags |= SLUICE_ERROR_EPOCH_ABORTED;
-            }
-            return st;
+    sluice_status st = SLUICE_OK;
+    if (lane->changes != NULL) {
+        st = sluice_lake_changes_finish(lane, commit->epoch, err);
+    }
+    else if (lane->writer != NULL) {
+        st = sluice_lake_writer_finish(lane->writer, err);
+    }
+    if (st < 0) {
+        lane->failed = 1;
+        if (err != NULL) { /* no manifest was tried yet: surely nothing counts */
+            err->flags |= SLUICE_ERROR_EPOCH_ABORTED;
         }
+        return st;
     }
     if (lane->finished == 0) {
         return SLUICE_OK; /* nothing was written: nothing to name */
     }
-    struct sluice_lake_manifest m = {.kind = SLUICE_LAKE_KIND_FULL};
-    m.mode = sink->mode;
-    m.pipeline = sink->pipeline;
-    m.sink = sink->node;
-    m.shard = lane->shard;
-    m.epoch = commit->epoch;
-    m.run = lane->stream->run;
-    m.token = commit->token;
-    m.stream = lane->stream->desc;
-    m.files = (const struct sluice_lake_file *const *)lane->files;
-    m.file_count = lane->finished;
-    sluice_status st = sluice_lake_commits_append(&sink->commits, &m, &again, err);
+    st = lane->changes != NULL ? sluice_lake_changes_commit(lane, commit, err)
+                               : commit_load(lane, commit, err);
     if (st < 0) {
         return sluice_error_wrap(err, "shard %s", lane->shard);
     }
@@ -213,6 +256,9 @@ void sluice_lake_sink_lane_abort(struct sluice_lane *lane)
 {
     sluice_lake_writer_free(lane->writer);
     lane->writer = NULL;
+    if (lane->changes != NULL) {
+        sluice_lake_changes_abort(lane);
+    }
     forget_files(lane); /* their objects stay, but no manifest names them */
     lane->failed = 0;
 }
@@ -223,6 +269,7 @@ void sluice_lake_sink_lane_close(struct sluice_lane *lane)
         return;
     }
     sluice_lake_sink_lane_abort(lane);
+    sluice_lake_changes_close(lane);
     free(lane->files);
     free(lane->shard);
     free(lane);

@@ -8,6 +8,16 @@
 #include "sluice/position.h"
 #include "sluice/schema.h"
 
+void sluice_lake_file_free(struct sluice_lake_file *file)
+{
+    if (file != NULL) {
+        free(file->key);
+        free(file->first_pos);
+        free(file->last_pos);
+        free(file);
+    }
+}
+
 static sluice_status no_memory(struct sluice_error *err)
 {
     return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a manifest");
@@ -31,6 +41,13 @@ static const char *mode_text(int32_t mode)
 static int put_string(json_t *object, const char *key, const char *value)
 {
     return json_object_set_new_nocheck(object, key, json_string(value));
+}
+
+/* A text or null. */
+static int put_optional(json_t *object, const char *key, const char *value)
+{
+    return json_object_set_new_nocheck(object, key,
+                                       value != NULL ? json_string(value) : json_null());
 }
 
 static int put_number(json_t *object, const char *key, uint64_t value)
@@ -118,8 +135,7 @@ static json_t *complete_json(const struct sluice_lake_manifest *m)
     int rc = put_string(stream, "name", m->stream_name);
     rc |= put_string(stream, "run", m->run);
     rc |= put_number(stream, "rows", m->rows);
-    rc |= json_object_set_new_nocheck(stream, "position",
-                                      m->position != NULL ? json_string(m->position) : json_null());
+    rc |= put_optional(stream, "position", m->position);
     if (rc != 0) {
         json_decref(stream);
         return NULL;
@@ -131,16 +147,32 @@ static json_t *file_json(const struct sluice_lake_file *file)
 {
     json_t *object = json_object();
     int rc = put_string(object, "key", file->key);
-    rc |= put_string(object, "stream", file->stream);
-    rc |= put_number(object, "schema_id", file->schema_id);
+    rc |= put_string(object, "stream", file->desc->name);
+    rc |= put_number(object, "schema_id", file->desc->schema_id);
     rc |= put_number(object, "rows", file->rows);
     rc |= put_number(object, "bytes", file->bytes);
     rc |= put_string(object, "sha256", file->sha256);
+    if (file->first_pos != NULL) {
+        rc |= put_string(object, "first_pos", file->first_pos);
+        rc |= put_string(object, "last_pos", file->last_pos);
+    }
     if (rc != 0) {
         json_decref(object);
         return NULL;
     }
     return object;
+}
+
+static int fill_streams(json_t *streams, const struct sluice_lake_manifest *m)
+{
+    int rc = 0;
+    if (m->kind == SLUICE_LAKE_KIND_COMPLETE) {
+        return json_array_append_new(streams, complete_json(m));
+    }
+    for (uint32_t i = 0; i < m->stream_count; i++) {
+        rc |= json_array_append_new(streams, stream_json(m->streams[i]));
+    }
+    return rc;
 }
 
 static int fill(json_t *root, const struct sluice_lake_manifest *m)
@@ -161,10 +193,13 @@ static int fill(json_t *root, const struct sluice_lake_manifest *m)
     if (m->run != NULL) {
         rc |= put_string(root, "run", m->run);
     }
+    if (m->kind == SLUICE_LAKE_KIND_CDC) {
+        rc |= put_optional(root, "from", m->from);
+        rc |= put_optional(root, "to", m->to);
+    }
     rc |= put_time(root, "committed_at", m->committed_us);
     rc |= put_token(root, m->token);
-    rc |= json_array_append_new(
-        streams, m->kind == SLUICE_LAKE_KIND_COMPLETE ? complete_json(m) : stream_json(m->stream));
+    rc |= fill_streams(streams, m);
     for (uint32_t i = 0; i < m->file_count; i++) {
         rc |= json_array_append_new(files, file_json(m->files[i]));
     }
@@ -258,8 +293,9 @@ static sluice_status read_root(const json_t *root, struct sluice_lake_found *fou
     found->shard = copy_string(root, "shard");
     found->run = copy_string(root, "run");
     found->stream = copy_string(stream, "name");
+    found->to = copy_string(root, "to");
     if (found->attempt == NULL || found->shard == NULL || found->run == NULL ||
-        found->stream == NULL) {
+        found->stream == NULL || found->to == NULL) {
         return no_memory(err);
     }
     return read_token(root, found, err);
@@ -291,6 +327,7 @@ void sluice_lake_found_free(struct sluice_lake_found *found)
     free(found->shard);
     free(found->run);
     free(found->stream);
+    free(found->to);
     free(found->token);
     memset(found, 0, sizeof *found);
 }

@@ -18,13 +18,16 @@ enum { SLUICE_LAKE_KIND_FULL = 1, SLUICE_LAKE_KIND_CDC = 2, SLUICE_LAKE_KIND_COM
 
 /* A data file as a manifest names it. */
 struct sluice_lake_file {
-    char *key; /* relative to the prefix */
-    const char *stream;
-    uint64_t schema_id;
+    char *key;                             /* relative to the prefix */
+    const struct sluice_stream_desc *desc; /* borrowed: whose rows, in which version */
     uint64_t rows;
     uint64_t bytes;
     char sha256[65];
+    char *first_pos; /* CDC: hex of the smallest and the largest position in it; NULL = none */
+    char *last_pos;
 };
+
+void sluice_lake_file_free(struct sluice_lake_file *file);
 
 struct sluice_lake_manifest {
     int32_t kind;
@@ -38,10 +41,13 @@ struct sluice_lake_manifest {
     const char *run;
     int64_t committed_us; /* wall clock */
     struct sluice_bytes token;
-    const struct sluice_stream_desc *stream; /* FULL: whose columns are described */
-    const char *stream_name;                 /* COMPLETE */
-    uint64_t rows;                           /* COMPLETE */
-    const char *position;                    /* COMPLETE; NULL = none */
+    const char *from;                                /* CDC: hex, exclusive; NULL = not known */
+    const char *to;                                  /* CDC: hex, inclusive */
+    const struct sluice_stream_desc *const *streams; /* FULL, CDC: whose columns are described */
+    uint32_t stream_count;
+    const char *stream_name; /* COMPLETE */
+    uint64_t rows;           /* COMPLETE */
+    const char *position;    /* COMPLETE; NULL = none */
     const struct sluice_lake_file *const *files;
     uint32_t file_count;
 };
@@ -60,6 +66,7 @@ struct sluice_lake_found {
     char *shard;
     char *run;
     char *stream; /* COMPLETE */
+    char *to;     /* CDC */
     uint64_t rows;
     uint8_t *token;
     uint64_t token_size;

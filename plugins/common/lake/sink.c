@@ -6,7 +6,7 @@
 
 #include "sluice/option.h"
 
-enum { FILE_BYTES_DEFAULT = 256 * 1024 * 1024 };
+enum { FILE_BYTES_DEFAULT = 256 * 1024 * 1024, CHANGE_BYTES_DEFAULT = 64 * 1024 * 1024 };
 
 static sluice_status no_memory(struct sluice_error *err)
 {
@@ -17,6 +17,16 @@ static const struct sluice_option_binding bindings[] = {
     SLUICE_BIND(struct sluice_lake_options, format, "format"),
     SLUICE_BIND(struct sluice_lake_options, compression, "compression"),
     SLUICE_BIND(struct sluice_lake_options, binary, "binary"),
+    SLUICE_BIND(struct sluice_lake_options, changes, "changes"),
+    SLUICE_BIND(struct sluice_lake_options, full, "full"),
+    SLUICE_BIND(struct sluice_lake_options, metadata_prefix, "metadata_prefix"),
+    SLUICE_BIND(struct sluice_lake_options, topic_prefix, "topic_prefix"),
+    SLUICE_BIND(struct sluice_lake_options, decimals, "decimal_handling_mode"),
+    SLUICE_BIND(struct sluice_lake_options, times, "time_precision_mode"),
+    SLUICE_BIND(struct sluice_lake_options, binaries, "binary_handling_mode"),
+    SLUICE_BIND(struct sluice_lake_options, intervals, "interval_handling_mode"),
+    SLUICE_BIND(struct sluice_lake_options, hstores, "hstore_handling_mode"),
+    SLUICE_BIND(struct sluice_lake_options, unavailable, "unavailable_value_placeholder"),
     {NULL, 0}};
 
 /* The level is an INT whose unset value may also be a level, so it is asked for by hand. */
@@ -37,6 +47,30 @@ static sluice_status bind_level(struct sluice_sink *sink, struct sluice_error *e
                                 (long long)level, SLUICE_LAKE_GZIP_LEVEL_MAX);
     }
     sink->options.compression_level = level;
+    return SLUICE_OK;
+}
+
+static sluice_status bind_changes(struct sluice_sink *sink, struct sluice_error *err)
+{
+    const struct sluice_lake_options *options = &sink->options;
+    struct sluice_lake_change_options *out = &sink->change_options;
+    if (options->changes == SLUICE_LAKE_CHANGES_DEBEZIUM && options->format == SLUICE_LAKE_CSV) {
+        return sluice_error_set(err, SLUICE_E_INVALID, 0,
+                                "changes: debezium is for format jsonl; with csv use changes: "
+                                "columns");
+    }
+    out->shape = (int32_t)options->changes;
+    out->format = (int32_t)options->format;
+    out->binary = (int32_t)options->binary;
+    out->metadata_prefix = options->metadata_prefix;
+    out->decimal_handling_mode = (int32_t)options->decimals;
+    out->time_precision_mode = (int32_t)options->times;
+    /* "bytes" and "base64" are one and the same in JSON */
+    out->binary_handling_mode = (int32_t)(options->binaries > 0 ? options->binaries - 1 : 0);
+    out->interval_handling_mode = (int32_t)options->intervals;
+    out->hstore_handling_mode = (int32_t)options->hstores;
+    out->topic_prefix = options->topic_prefix;
+    out->unavailable_value = options->unavailable;
     return SLUICE_OK;
 }
 
@@ -62,7 +96,7 @@ static sluice_status bind_options(struct sluice_sink *sink, struct sluice_error 
         sink->content_type =
             options->format == SLUICE_LAKE_CSV ? "text/csv" : "application/x-ndjson";
     }
-    return SLUICE_OK;
+    return bind_changes(sink, err);
 }
 
 sluice_status sluice_lake_sink_create(const struct sluice_host *host,
@@ -78,6 +112,7 @@ sluice_status sluice_lake_sink_create(const struct sluice_host *host,
     sink->host = host;
     sink->api = api;
     sink->store = store;
+    sink->failpoints = sluice_failpoints_of(host);
     sluice_status st = SLUICE_OK;
     if (pthread_mutex_init(&sink->mutex, NULL) != 0) {
         api->destroy(store);
@@ -149,6 +184,9 @@ sluice_status sluice_lake_sink_open(struct sluice_sink *sink, const struct sluic
     sink->mode = plan->mode;
     sink->batch_rows = plan->batch_rows > 0 ? plan->batch_rows : UINT64_MAX;
     sink->batch_bytes = plan->batch_bytes > 0 ? plan->batch_bytes : FILE_BYTES_DEFAULT;
+    sink->change_bytes = plan->batch_bytes > 0 ? plan->batch_bytes : CHANGE_BYTES_DEFAULT;
+    sink->change_options.topic_prefix =
+        sink->options.topic_prefix != NULL ? sink->options.topic_prefix : sink->pipeline;
     sink->batch_interval_us = plan->batch_interval_us;
     SLUICE_TRY(sink->api->open(sink->store, err));
     SLUICE_TRY(sluice_lake_commits_open(&sink->commits, plan->pipeline, plan->node, err));
@@ -168,37 +206,39 @@ sluice_status sluice_lake_sink_recover(struct sluice_sink *sink, sluice_recovere
 /* An encoder is made and thrown away, so that what cannot be written is refused before the first
  * row, with the column's name. */
 static sluice_status try_encoder(const struct sluice_sink *sink,
-                                 const struct sluice_stream_desc *desc, struct sluice_error *err)
+                                 const struct sluice_stream_desc *desc, uint32_t flags,
+                                 struct sluice_error *err)
 {
-    struct sluice_lake_encoder *encoder = NULL;
-    sluice_status st = sluice_lake_encoder_create(desc->schema, (int32_t)sink->options.format,
-                                                  (int32_t)sink->options.binary, &encoder, err);
-    sluice_lake_encoder_free(encoder);
+    sluice_status st = SLUICE_OK;
+    if ((flags & SLUICE_BEGIN_CHANGES) != 0 || sink->options.full) {
+        struct sluice_lake_change_encoder *change = NULL;
+        st = sluice_lake_change_encoder_create(desc, &sink->change_options, &change, err);
+        sluice_lake_change_encoder_free(change);
+    }
+    else {
+        struct sluice_lake_encoder *encoder = NULL;
+        st = sluice_lake_encoder_create(desc->schema, (int32_t)sink->options.format,
+                                        (int32_t)sink->options.binary, &encoder, err);
+        sluice_lake_encoder_free(encoder);
+    }
     return st < 0 ? sluice_error_wrap(err, "stream %s", desc->name) : SLUICE_OK;
 }
 
-sluice_status sluice_lake_sink_stream_begin(struct sluice_sink *sink,
-                                            const struct sluice_stream_begin *begin,
-                                            struct sluice_error *err)
+/* Adds an entry of one kind: SLUICE_BEGIN_LOAD or SLUICE_BEGIN_CHANGES. */
+static sluice_status add_stream(struct sluice_sink *sink, const struct sluice_stream_begin *begin,
+                                uint32_t flag, struct sluice_error *err)
 {
+    SLUICE_TRY(try_encoder(sink, begin->desc, flag, err));
     sluice_status st = SLUICE_OK;
-    if ((begin->flags & SLUICE_BEGIN_CHANGES) != 0) {
-        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
-                                "stream %s: this sink takes full loads, not changes",
-                                begin->desc->name);
-    }
-    if (begin->run == NULL || !sluice_lake_is_plain(begin->run)) {
-        return sluice_error_set(err, SLUICE_E_INVALID, 0, "stream %s: no usable name of a run",
-                                begin->desc->name);
-    }
-    SLUICE_TRY(try_encoder(sink, begin->desc, err));
     struct sluice_lake_stream *stream = calloc(1, sizeof *stream);
     if (stream == NULL) {
         return no_memory(err);
     }
+    stream->flags = flag;
+    stream->begun_us = sink->host->now_us(sink->host->ctx, SLUICE_CLOCK_WALL);
     stream->desc = sluice_stream_desc_copy(begin->desc);
-    stream->run = strdup(begin->run);
-    if (stream->desc == NULL || stream->run == NULL) {
+    stream->run = flag == SLUICE_BEGIN_LOAD ? strdup(begin->run) : NULL;
+    if (stream->desc == NULL || (flag == SLUICE_BEGIN_LOAD && stream->run == NULL)) {
         st = no_memory(err);
         goto out;
     }
@@ -220,16 +260,65 @@ out:
     return st;
 }
 
-const struct sluice_lake_stream *sluice_lake_sink_stream(struct sluice_sink *sink,
-                                                         uint64_t stream_id)
+/* Same columns, same key: a feed that is opened again announces what is known. */
+static int32_t same_desc(const struct sluice_stream_desc *a, const struct sluice_stream_desc *b)
+{
+    return a->before == b->before && a->key_count == b->key_count &&
+           strcmp(a->name, b->name) == 0 &&
+           (a->key_count == 0 || memcmp(a->keys, b->keys, a->key_count * sizeof *a->keys) == 0) &&
+           sluice_schema_equal(a->schema, b->schema);
+}
+
+sluice_status sluice_lake_sink_stream_begin(struct sluice_sink *sink,
+                                            const struct sluice_stream_begin *begin,
+                                            struct sluice_error *err)
+{
+    const uint32_t known = SLUICE_BEGIN_LOAD | SLUICE_BEGIN_CHANGES;
+    if ((begin->flags & known) == 0) {
+        return sluice_error_set(err, SLUICE_E_INVALID, 0,
+                                "stream %s: neither a load nor changes begin", begin->desc->name);
+    }
+    if ((begin->flags & SLUICE_BEGIN_LOAD) != 0) {
+        if (begin->run == NULL || !sluice_lake_is_plain(begin->run)) {
+            return sluice_error_set(err, SLUICE_E_INVALID, 0, "stream %s: no usable name of a run",
+                                    begin->desc->name);
+        }
+        SLUICE_TRY(add_stream(sink, begin, SLUICE_BEGIN_LOAD, err));
+    }
+    if ((begin->flags & SLUICE_BEGIN_CHANGES) != 0) {
+        const struct sluice_lake_stream *last =
+            sluice_lake_sink_changes(sink, begin->desc->stream_id, begin->desc->schema_id);
+        if (last == NULL || !same_desc(last->desc, begin->desc)) {
+            SLUICE_TRY(add_stream(sink, begin, SLUICE_BEGIN_CHANGES, err));
+        }
+    }
+    return SLUICE_OK;
+}
+
+/* schema_id 0 = any */
+static const struct sluice_lake_stream *find_stream(struct sluice_sink *sink, uint32_t flag,
+                                                    uint64_t stream_id, uint64_t schema_id)
 {
     pthread_mutex_lock(&sink->mutex);
     const struct sluice_lake_stream *stream = sink->streams[stream_id % SLUICE_LAKE_BUCKETS];
-    while (stream != NULL && stream->desc->stream_id != stream_id) {
+    while (stream != NULL && (stream->flags != flag || stream->desc->stream_id != stream_id ||
+                              (schema_id != 0 && stream->desc->schema_id != schema_id))) {
         stream = stream->next;
     }
     pthread_mutex_unlock(&sink->mutex);
     return stream;
+}
+
+const struct sluice_lake_stream *sluice_lake_sink_stream(struct sluice_sink *sink,
+                                                         uint64_t stream_id)
+{
+    return find_stream(sink, SLUICE_BEGIN_LOAD, stream_id, 0);
+}
+
+const struct sluice_lake_stream *sluice_lake_sink_changes(struct sluice_sink *sink,
+                                                          uint64_t stream_id, uint64_t schema_id)
+{
+    return find_stream(sink, SLUICE_BEGIN_CHANGES, stream_id, schema_id);
 }
 
 sluice_status sluice_lake_sink_stream_end(struct sluice_sink *sink,

@@ -128,6 +128,23 @@ uint8_t *sluice_lake_put_timestamp(uint8_t *p, int64_t us, uint32_t flags)
     return put_era(p, c);
 }
 
+uint8_t *sluice_lake_put_utc(uint8_t *p, int64_t us)
+{
+    int64_t days = us / DAY_US;
+    int64_t rest = us % DAY_US;
+    if (rest < 0) {
+        rest += DAY_US;
+        days--;
+    }
+    p = put_civil(p, civil_from_days((int32_t)days));
+    *p++ = 'T';
+    p = put_clock(p, (uint32_t)(rest / 1000000));
+    *p++ = '.';
+    sluice_lake_fill_digits(p + 6, (uint64_t)(rest % 1000000), 6);
+    p[6] = 'Z';
+    return p + 7;
+}
+
 /* One part of an interval; the sign of a part shows in the next one, as PostgreSQL does it. */
 static uint8_t *put_part(uint8_t *p, int32_t value, const char *unit, int32_t *first,
                          int32_t *negative)

@@ -30,6 +30,10 @@ uint8_t *sluice_lake_put_time(uint8_t *p, int64_t us);
 /* `2024-01-02 03:04:05.6+00`; `flags`: any of the above. */
 uint8_t *sluice_lake_put_timestamp(uint8_t *p, int64_t us, uint32_t flags);
 
+/* `2024-01-02T03:04:05.678901Z`: always six digits, so that texts sort like the times. At most
+ * SLUICE_LAKE_TIMESTAMP_MAX bytes. */
+uint8_t *sluice_lake_put_utc(uint8_t *p, int64_t us);
+
 /* `1 year 2 mons -3 days +04:05:06.7` */
 uint8_t *sluice_lake_put_interval(uint8_t *p, int32_t months, int32_t days, int64_t ns);
 

@@ -8,28 +8,39 @@
 
 enum { SLICE_ROWS = 4096 /* rows between two looks at the size of the file */ };
 
-void sluice_lake_file_free(struct sluice_lake_file *file)
-{
-    if (file != NULL) {
-        free(file->key);
-        free(file);
-    }
-}
-
 static int64_t monotonic(const struct sluice_sink *sink)
 {
     return sink->host->now_us(sink->host->ctx, SLUICE_CLOCK_MONOTONIC);
 }
 
+sluice_status sluice_lake_file_write(struct sluice_lane *lane, struct sluice_lake_object *object,
+                                     const uint8_t *data, size_t size, struct sluice_error *err)
+{
+    uint64_t before = object->bytes;
+    sluice_status st = sluice_lake_object_write(object, data, size, err);
+    atomic_fetch_add_explicit(&lane->sink->bytes_written, object->bytes - before,
+                              memory_order_relaxed); /* a mere statistic */
+    return st;
+}
+
 static sluice_status compress(void *ctx, const uint8_t *data, size_t size, struct sluice_error *err)
 {
     struct sluice_lake_writer *writer = ctx;
-    struct sluice_sink *sink = writer->lane->sink;
-    uint64_t before = writer->object.bytes;
-    sluice_status st = sluice_lake_object_write(&writer->object, data, size, err);
-    atomic_fetch_add_explicit(&sink->bytes_written, writer->object.bytes - before,
-                              memory_order_relaxed); /* a mere statistic */
-    return st;
+    return sluice_lake_file_write(writer->lane, &writer->object, data, size, err);
+}
+
+static sluice_status make_encoder(struct sluice_lake_writer *writer, struct sluice_error *err)
+{
+    const struct sluice_sink *sink = writer->lane->sink;
+    const struct sluice_lake_stream *stream = writer->stream;
+    if (!sink->options.full) {
+        return sluice_lake_encoder_create(stream->desc->schema, (int32_t)sink->options.format,
+                                          (int32_t)sink->options.binary, &writer->encoder, err);
+    }
+    SLUICE_TRY(sluice_lake_change_encoder_create(stream->desc, &sink->change_options,
+                                                 &writer->change, err));
+    sluice_lake_change_encoder_load(writer->change, stream->desc->load_position, stream->begun_us);
+    return SLUICE_OK;
 }
 
 sluice_status sluice_lake_writer_create(struct sluice_lane *lane,
@@ -43,9 +54,7 @@ sluice_status sluice_lake_writer_create(struct sluice_lane *lane,
     }
     writer->lane = lane;
     writer->stream = stream;
-    sluice_status st =
-        sluice_lake_encoder_create(stream->desc->schema, (int32_t)sink->options.format,
-                                   (int32_t)sink->options.binary, &writer->encoder, err);
+    sluice_status st = make_encoder(writer, err);
     if (st >= 0) {
         st =
             sluice_lake_codec_create((int32_t)sink->options.compression,
@@ -80,6 +89,7 @@ void sluice_lake_writer_free(struct sluice_lake_writer *writer)
     sluice_lake_out_free(&writer->out);
     sluice_lake_codec_free(writer->codec);
     sluice_lake_encoder_free(writer->encoder);
+    sluice_lake_change_encoder_free(writer->change);
     if (writer->memory > 0) {
         (void)sink->host->memory(sink->host->ctx, -(int64_t)writer->memory, 1);
     }
@@ -99,8 +109,7 @@ static sluice_status open_file(struct sluice_lake_writer *writer, struct sluice_
     (void)snprintf(key, sizeof key, "%s/full/%s/%s-%" PRIu64 ".%s", stream->segment, stream->run,
                    lane->text, lane->file_count, lane->sink->extension);
     file->key = strdup(key);
-    file->stream = stream->desc->name;
-    file->schema_id = stream->desc->schema_id;
+    file->desc = stream->desc;
     sluice_status st =
         file->key == NULL
             ? sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a key")
@@ -113,7 +122,12 @@ static sluice_status open_file(struct sluice_lake_writer *writer, struct sluice_
     writer->file_opened_us = monotonic(lane->sink);
     writer->out.p = writer->out.base;
     writer->out.status = SLUICE_OK;
-    sluice_lake_encoder_begin(writer->encoder, &writer->out);
+    if (writer->change != NULL) {
+        sluice_lake_change_encoder_begin(writer->change, &writer->out);
+    }
+    else {
+        sluice_lake_encoder_begin(writer->encoder, &writer->out);
+    }
     return SLUICE_OK;
 }
 
@@ -134,24 +148,22 @@ static sluice_status keep_file(struct sluice_lane *lane, struct sluice_lake_file
     return SLUICE_OK;
 }
 
-sluice_status sluice_lake_writer_finish(struct sluice_lake_writer *writer, struct sluice_error *err)
+sluice_status sluice_lake_file_seal(struct sluice_lane *lane, struct sluice_lake_object *object,
+                                    struct sluice_lake_file *file, struct sluice_error *err)
 {
-    struct sluice_lake_file *file = writer->file;
-    struct sluice_sink *sink = writer->lane->sink;
-    if (file == NULL) {
-        return SLUICE_OK;
-    }
-    writer->out.err = err;
-    writer->out.p = sluice_lake_out_flush(&writer->out, writer->out.p);
-    sluice_status st = writer->out.status;
-    uint64_t before = writer->object.bytes;
+    struct sluice_sink *sink = lane->sink;
+    uint64_t before = object->bytes;
+    sluice_status st = sluice_failpoint_hit(sink->failpoints, "lake.before_file", err);
     if (st >= 0) {
-        st = sluice_lake_object_finish(&writer->object, file->sha256, &file->bytes, err);
+        st = sluice_lake_object_finish(object, file->sha256, &file->bytes, err);
     }
     if (st >= 0) {
         atomic_fetch_add_explicit(&sink->bytes_written, file->bytes - before,
                                   memory_order_relaxed); /* a mere statistic */
-        st = keep_file(writer->lane, file, err);
+        st = sluice_failpoint_hit(sink->failpoints, "lake.after_file", err);
+    }
+    if (st >= 0) {
+        st = keep_file(lane, file, err);
     }
     if (st == SLUICE_E_CONFLICT) {
         return sluice_error_set(
@@ -160,9 +172,21 @@ sluice_status sluice_lake_writer_finish(struct sluice_lake_writer *writer, struc
             "table there at the same time; give each a prefix or path of its own",
             file->key, sink->api->location(sink->store));
     }
-    if (st < 0) {
+    return st < 0 ? sluice_lake_error_at(err, "writing", file->key) : SLUICE_OK;
+}
+
+sluice_status sluice_lake_writer_finish(struct sluice_lake_writer *writer, struct sluice_error *err)
+{
+    struct sluice_lake_file *file = writer->file;
+    if (file == NULL) {
+        return SLUICE_OK;
+    }
+    writer->out.err = err;
+    writer->out.p = sluice_lake_out_flush(&writer->out, writer->out.p);
+    if (writer->out.status < 0) {
         return sluice_lake_error_at(err, "writing", file->key);
     }
+    SLUICE_TRY(sluice_lake_file_seal(writer->lane, &writer->object, file, err));
     writer->file = NULL;
     return SLUICE_OK;
 }
@@ -186,7 +210,12 @@ static sluice_status write_slices(struct sluice_lake_writer *writer, int64_t row
         uint64_t left = sink->batch_rows - writer->file->rows;
         int64_t take = rows - row < SLICE_ROWS ? rows - row : SLICE_ROWS;
         take = (uint64_t)take < left ? take : (int64_t)left;
-        sluice_lake_encoder_rows(writer->encoder, row, row + take, &writer->out);
+        if (writer->change != NULL) {
+            (void)sluice_lake_change_encoder_rows(writer->change, row, row + take, &writer->out);
+        }
+        else {
+            sluice_lake_encoder_rows(writer->encoder, row, row + take, &writer->out);
+        }
         if (writer->out.status < 0) {
             return sluice_lake_error_at(err, "writing", writer->file->key);
         }
@@ -200,13 +229,14 @@ static sluice_status write_slices(struct sluice_lake_writer *writer, int64_t row
 }
 
 sluice_status sluice_lake_writer_rows(struct sluice_lake_writer *writer,
-                                      const struct ArrowArray *array, int64_t rows,
-                                      struct sluice_error *err)
+                                      const struct sluice_batch *batch, struct sluice_error *err)
 {
-    sluice_status st = sluice_lake_encoder_bind(writer->encoder, array, err);
+    sluice_status st = writer->change != NULL
+                           ? sluice_lake_change_encoder_bind(writer->change, batch, err)
+                           : sluice_lake_encoder_bind(writer->encoder, &batch->array, err);
     writer->out.err = err;
     if (st >= 0) {
-        st = write_slices(writer, rows, err);
+        st = write_slices(writer, batch->array.length, err);
     }
     writer->out.err = NULL;
     return st < 0 ? sluice_error_wrap(err, "stream %s", writer->stream->desc->name) : SLUICE_OK;

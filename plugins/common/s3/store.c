@@ -158,6 +158,7 @@ sluice_status sluice_s3_store_create(const struct sluice_host *host,
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->changed, NULL);
     store->host = host;
+    store->failpoints = sluice_failpoints_of(host);
     store->options = *options;
     drop_empty(&store->options);
     sluice_status status = check_options(&store->options, err);

@@ -9,6 +9,7 @@
 #include "s3/checksum.h"
 #include "s3/client.h"
 #include "s3/s3.h"
+#include "sluice/failpoint.h"
 
 #define SLUICE_S3_KEY_BYTES_MAX 1024 /* S3's own */
 #define SLUICE_S3_LIST_BYTES_MAX ((uint64_t)16 << 20)
@@ -24,6 +25,7 @@ struct sluice_s3_buffer {
 
 struct sluice_lake_store {
     const struct sluice_host *host;
+    const struct sluice_failpoint_extension *failpoints;
     struct sluice_s3_options options;
     struct sluice_s3_client *client;
     int checksum;                                 /* SLUICE_S3_CHECKSUM_*, never AUTO */

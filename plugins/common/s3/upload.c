@@ -316,7 +316,7 @@ static sluice_status send_part(struct sluice_lake_upload *up, struct sluice_erro
     up->buffer = (struct sluice_s3_buffer){NULL, 0};
     up->used = 0;
     up->parts++;
-    return SLUICE_OK;
+    return sluice_failpoint_hit(store->failpoints, "s3.mid_multipart", err);
 }
 
 /* ---------------------------------------------------------------- store calls ---------------- */
@@ -520,6 +520,7 @@ sluice_status sluice_s3_upload_finish(struct sluice_lake_upload *up, struct slui
         SLUICE_TRY(send_part(up, err));
     }
     SLUICE_TRY(join_parts(up, err));
+    SLUICE_TRY(sluice_failpoint_hit(up->store->failpoints, "s3.before_complete", err));
     SLUICE_TRY(complete_multipart(up, err));
     upload_free(up);
     return SLUICE_OK;

@@ -128,8 +128,13 @@ void sluice_file_tmp_clean(const struct sluice_lake_store *store)
     (void)closedir(dir);
 }
 
-int sluice_file_write_all(int fd, const uint8_t *data, uint64_t size)
+int sluice_file_write_all(const struct sluice_lake_store *store, int fd, const uint8_t *data,
+                          uint64_t size)
 {
+    if (sluice_failpoint_torn(store->failpoints, "file.torn")) {
+        (void)!write(fd, data, size / 2);
+        store->failpoints->crash();
+    }
     while (size > 0) {
         ssize_t n = write(fd, data, size);
         if (n < 0 && errno == EINTR) {
@@ -187,6 +192,7 @@ sluice_status sluice_file_publish(struct sluice_lake_store *store, int fd, const
     if (slash != NULL && sluice_file_make_folders(store->root, folder, &failed) < 0) {
         return sluice_file_errno(store, err, failed, "making the folder of", key);
     }
+    SLUICE_TRY(sluice_failpoint_hit(store->failpoints, "file.before_rename", err));
     if (give_name(store, name, key, replace) != 0) {
         if (errno == EEXIST) {
             return sluice_error_set(err, SLUICE_E_CONFLICT, 0, "%s/%s exists already", store->path,

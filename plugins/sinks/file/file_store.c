@@ -55,7 +55,7 @@ static sluice_status store_put(struct sluice_lake_store *store, const char *key,
     if (fd < 0) {
         return sluice_file_errno(store, err, errno, "creating a temporary file for", key);
     }
-    int failed = sluice_file_write_all(fd, data, size);
+    int failed = sluice_file_write_all(store, fd, data, size);
     sluice_status st = failed != 0 ? sluice_file_errno(store, err, failed, "writing", key)
                                    : sluice_file_publish(store, fd, name, key,
                                                          (flags & SLUICE_LAKE_PUT_NEW) == 0, err);
@@ -155,7 +155,7 @@ static sluice_status store_check(struct sluice_lake_store *store, sluice_finding
     sluice_status st = store_open(store, err);
     if (st >= 0) {
         int fd = sluice_file_tmp_open(store, name);
-        int failed = fd < 0 ? errno : sluice_file_write_all(fd, (const uint8_t *)"x", 1);
+        int failed = fd < 0 ? errno : sluice_file_write_all(store, fd, (const uint8_t *)"x", 1);
         if (failed == 0 && fsync(fd) != 0) {
             failed = errno;
         }
@@ -231,6 +231,7 @@ sluice_status sluice_file_store_create(const struct sluice_host *host, const cha
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a store");
     }
     store->host = host;
+    store->failpoints = sluice_failpoints_of(host);
     store->root = -1;
     store->tmp = -1;
     atomic_init(&store->names, 1);

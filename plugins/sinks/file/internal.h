@@ -5,11 +5,13 @@
 #include <stdatomic.h>
 
 #include "file_store.h"
+#include "sluice/failpoint.h"
 
 #define SLUICE_FILE_TMP ".sluice-tmp"
 
 struct sluice_lake_store {
-    const struct sluice_host *host; /* borrowed */
+    const struct sluice_host *host; /* borrowed, like the next */
+    const struct sluice_failpoint_extension *failpoints;
     char *path;
     int root; /* descriptor of the folder, -1 before open */
     int tmp;  /* of its folder for unfinished files */
@@ -36,8 +38,9 @@ void sluice_file_tmp_clean(const struct sluice_lake_store *store);
 sluice_status sluice_file_publish(struct sluice_lake_store *store, int fd, const char *name,
                                   const char *key, int replace, struct sluice_error *err);
 
-/* Writes all of it; 0 or an errno value. */
-int sluice_file_write_all(int fd, const uint8_t *data, uint64_t size);
+/* Writes all of it; 0 or an errno value. A test may have it write a part and die. */
+int sluice_file_write_all(const struct sluice_lake_store *store, int fd, const uint8_t *data,
+                          uint64_t size);
 
 /* store.h: list */
 sluice_status sluice_file_list(struct sluice_lake_store *store, const char *prefix,

@@ -66,7 +66,7 @@ sluice_status sluice_file_upload_room(struct sluice_lake_upload *up, uint8_t **r
 
 static sluice_status write_out(struct sluice_lake_upload *up, struct sluice_error *err)
 {
-    int failed = sluice_file_write_all(up->fd, up->buffer, up->used);
+    int failed = sluice_file_write_all(up->store, up->fd, up->buffer, up->used);
     up->used = 0;
     return failed != 0 ? sluice_file_errno(up->store, err, failed, "writing", up->key) : SLUICE_OK;
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "sluice/failpoint.h"
+
 static void host_log(void *ctx, int32_t level, const char *message, uint64_t size)
 {
     (void)ctx;
@@ -21,8 +23,24 @@ static int32_t host_log_enabled(void *ctx, int32_t level)
 static sluice_status host_config_get(void *ctx, const char *key, struct sluice_value *out)
 {
     const struct test_host *host = ctx;
-    static const char *const known[] = {"format", "compression", "compression_level",
-                                        "binary", "path",        NULL};
+    static const struct test_option known[] = {
+        /* the defaults of the option table; without a text: unset */
+        {"format", SLUICE_OPTION_ENUM, 0, "jsonl"},
+        {"compression", SLUICE_OPTION_ENUM, 2, "zstd"},
+        {"compression_level", SLUICE_OPTION_INT, 0, NULL},
+        {"binary", SLUICE_OPTION_ENUM, 0, NULL},
+        {"path", SLUICE_OPTION_STRING, 0, NULL},
+        {"changes", SLUICE_OPTION_ENUM, 0, "columns"},
+        {"full", SLUICE_OPTION_ENUM, 0, "rows"},
+        {"metadata_prefix", SLUICE_OPTION_STRING, 0, "_"},
+        {"topic_prefix", SLUICE_OPTION_STRING, 0, NULL},
+        {"decimal_handling_mode", SLUICE_OPTION_ENUM, 0, "precise"},
+        {"time_precision_mode", SLUICE_OPTION_ENUM, 0, "adaptive"},
+        {"binary_handling_mode", SLUICE_OPTION_ENUM, 0, "bytes"},
+        {"interval_handling_mode", SLUICE_OPTION_ENUM, 0, "numeric"},
+        {"hstore_handling_mode", SLUICE_OPTION_ENUM, 0, "json"},
+        {"unavailable_value_placeholder", SLUICE_OPTION_STRING, 0, "__debezium_unavailable_value"},
+        {NULL, 0, 0, NULL}};
     memset((char *)out + sizeof out->struct_size, 0, sizeof *out - sizeof out->struct_size);
     for (const struct test_option *o = host->options; o != NULL && o->key != NULL; o++) {
         if (strcmp(o->key, key) == 0) {
@@ -34,21 +52,13 @@ static sluice_status host_config_get(void *ctx, const char *key, struct sluice_v
             return SLUICE_OK;
         }
     }
-    for (int i = 0; known[i] != NULL; i++) {
-        if (strcmp(known[i], key) == 0) {
-            out->type = strcmp(key, "path") == 0                ? SLUICE_OPTION_STRING
-                        : strcmp(key, "compression_level") == 0 ? SLUICE_OPTION_INT
-                                                                : SLUICE_OPTION_ENUM;
-            /* the defaults of the option table */
-            if (strcmp(key, "format") == 0) {
-                out->is_set = 1;
-                out->string = "jsonl";
-            }
-            else if (strcmp(key, "compression") == 0) {
-                out->is_set = 1;
-                out->number = 2;
-                out->string = "zstd";
-            }
+    for (const struct test_option *o = known; o->key != NULL; o++) {
+        if (strcmp(o->key, key) == 0) {
+            out->type = o->type;
+            out->is_set = o->string != NULL;
+            out->number = o->number;
+            out->string = o->string;
+            out->string_size = o->string != NULL ? strlen(o->string) : 0;
             return SLUICE_OK;
         }
     }
@@ -90,7 +100,45 @@ static int32_t host_memory(void *ctx, int64_t delta, int32_t must)
     struct test_host *host = ctx;
     (void)must;
     host->memory += delta;
+    host->memory_peak = host->memory > host->memory_peak ? host->memory : host->memory_peak;
     return 1;
+}
+
+static struct test_host *failing; /* the extension has no context of its own */
+
+static sluice_status fail_hit(const char *name, struct sluice_error *err)
+{
+    if (failing->fail_at == NULL || strcmp(failing->fail_at, name) != 0 ||
+        failing->fail_skip-- > 0) {
+        return SLUICE_OK;
+    }
+    failing->fail_armed = 0;
+    return sluice_error_set(err, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "failpoint %s", name);
+}
+
+static int32_t fail_torn(const char *name)
+{
+    (void)name;
+    return 0;
+}
+
+static void fail_crash(void)
+{
+}
+
+static const void *host_extension(void *ctx, const char *id)
+{
+    static struct sluice_failpoint_extension extension;
+    failing = ctx;
+    if (strcmp(id, SLUICE_EXTENSION_FAILPOINT) != 0) {
+        return NULL;
+    }
+    extension.struct_size = (uint32_t)sizeof extension;
+    extension.hit = fail_hit;
+    extension.torn = fail_torn;
+    extension.crash = fail_crash;
+    extension.armed = &failing->fail_armed;
+    return &extension;
 }
 
 void test_host_init(struct test_host *host, const struct test_option *options)
@@ -107,6 +155,7 @@ void test_host_init(struct test_host *host, const struct test_option *options)
     host->host.now_us = host_now_us;
     host->host.realloc = host_realloc;
     host->host.memory = host_memory;
+    host->host.extension = host_extension;
 }
 
 void test_schema(struct ArrowSchema *schema, const struct test_field *fields)

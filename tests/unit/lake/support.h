@@ -25,6 +25,8 @@ int run_key_tests(void);
 int run_codec_tests(void);
 int run_commit_tests(void);
 int run_sink_tests(void);
+int run_change_tests(void);
+int run_change_lane_tests(void);
 int run_store_tests(void);
 
 /* ---- host ---- */
@@ -43,6 +45,11 @@ struct test_host {
     int64_t clock_us;                  /* monotonic; moved by tests */
     _Atomic int64_t memory;
     int32_t cancelled;
+    int64_t memory_peak;
+    /* Failpoints: `fail_at` fails once after `fail_skip` passes. Only one host at a time has them. */
+    const char *fail_at;
+    int32_t fail_skip;
+    int32_t fail_armed;
 };
 
 void test_host_init(struct test_host *host, const struct test_option *options);

@@ -360,8 +360,8 @@ static void refusals(void **state)
     struct sluice_error err = SLUICE_ERROR_INIT;
     (void)state;
     start(&f, plain_csv, "public.t", 0);
-    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, SLUICE_BEGIN_CHANGES, &f.desc, "r"};
-    assert_int_equal(sluice_lake_sink_stream_begin(f.sink, &begin, &err), SLUICE_E_UNSUPPORTED);
+    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, 0, &f.desc, "r"};
+    assert_int_equal(sluice_lake_sink_stream_begin(f.sink, &begin, &err), SLUICE_E_INVALID);
     begin.flags = SLUICE_BEGIN_LOAD;
     begin.run = "../x";
     assert_int_equal(sluice_lake_sink_stream_begin(f.sink, &begin, &err), SLUICE_E_INVALID);

@@ -79,6 +79,13 @@ static void on_metric_add(struct sluice_metric *metric, int64_t delta)
     }
 }
 
+static const void *on_extension(void *ctx, const char *id)
+{
+    (void)ctx;
+    (void)id;
+    return NULL;
+}
+
 int64_t fake_host_counter(struct fake_host *host, const char *name)
 {
     for (int i = 0; i < 8; i++) {
@@ -103,6 +110,7 @@ void fake_host_init(struct fake_host *host)
     host->table.memory = on_memory;
     host->table.metric = on_metric;
     host->table.metric_add = on_metric_add;
+    host->table.extension = on_extension;
 }
 
 void fake_host_cancel(struct fake_host *host)
