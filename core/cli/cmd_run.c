@@ -157,15 +157,6 @@ static void set_options(const struct run *run, struct sluice_run_options *option
     options->until = run->until.size > 0 ? sluice_str_text(&run->until) : NULL;
 }
 
-/* So that nobody finds out later that changes were never captured. */
-static void tell_of_changes(const struct sluice_pipeline *pipeline)
-{
-    const char *text = sluice_cli_changes_text(pipeline);
-    if (text != NULL) {
-        sluice_log_line(SLUICE_LOG_INFO, "run", "%s", text);
-    }
-}
-
 static int run_pipeline(struct run *run, const struct sluice_pipeline *pipeline)
 {
     struct sluice_cli *cli = run->cli;
@@ -177,7 +168,6 @@ static int run_pipeline(struct run *run, const struct sluice_pipeline *pipeline)
     int code = SLUICE_EXIT_OK;
     memset(&progress, 0, sizeof progress);
     set_options(run, &options);
-    tell_of_changes(pipeline);
     sluice_status status =
         sluice_cli_state_open(pipeline->state_uri, pipeline->name, SLUICE_STATE_RUN, &state, &err);
     if (status >= 0) {

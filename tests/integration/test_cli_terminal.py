@@ -148,7 +148,7 @@ def test_live_block_then_summary(engine):
 
 def test_log_lines_do_not_tear_the_block(engine):
     path = engine.write(slow(tables=12))
-    terminal = Terminal(engine, "run", str(path), "-j", "3", "--log-level", "info", rows=10)
+    terminal = Terminal(engine, "run", str(path), "-j", "3", "--log-level", "info", columns=200, rows=10)
     assert terminal.finish() == 0
     lines = terminal.screen.text().splitlines()
     logged = [line for line in lines if re.match(r"\d{4}-\d\d-\d\dT", line)]
