@@ -73,7 +73,11 @@ static int set_up(struct check *c, struct setup *s)
     if (result != CHECK_PASS) {
         return result;
     }
-    EXPECT_STATUS(c, s->api->recover(s->sink, ignore_recovered, &n, &c->err), SLUICE_OK);
+    const sluice_status st = s->api->recover(s->sink, ignore_recovered, &n, &c->err);
+    EXPECT(c,
+           st == SLUICE_OK || (st == SLUICE_E_UNSUPPORTED &&
+                               (c->component->caps & SLUICE_SINK_TRANSACTIONAL) == 0),
+           "recover answered %s: %.300s", sluice_status_name(st), c->err.message);
     EXPECT(c, n == 0, "a fresh target holds %u commits; give it a fresh one with {tmp}", n);
     return begin_stream(c, s);
 }

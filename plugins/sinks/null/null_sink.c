@@ -2,21 +2,30 @@
  * lock that a lane takes only when the stream of its batches changes. */
 #include "null_sink.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sluice/array.h"
 #include "sluice/log.h"
 #include "sluice/option.h"
+#include "sluice/view.h"
+
+enum { LATENCY_BUFFER = 1 << 16 };
 
 struct null_options {
     int64_t delay_us;
     int64_t fail_after_rows;
     int64_t fail_kind;
     int64_t fail_times;
+    const char *latency;
     int32_t validate;
 };
 
@@ -37,6 +46,7 @@ struct sluice_sink {
     _Atomic uint64_t bytes;
     _Atomic uint64_t rows;
     _Atomic int64_t fails_left;
+    FILE *latency; /* NULL = not asked for; its lines are whole whatever thread writes them */
 };
 
 struct sluice_lane {
@@ -57,6 +67,9 @@ static void null_destroy(struct sluice_sink *sink)
         sluice_stream_desc_free(s->desc);
         free(s);
     }
+    if (sink->latency != NULL) {
+        (void)fclose(sink->latency);
+    }
     pthread_mutex_destroy(&sink->lock);
     free(sink);
 }
@@ -70,6 +83,7 @@ static sluice_status null_create(const struct sluice_host *host, struct sluice_s
         SLUICE_BIND(struct null_options, fail_after_rows, "fail_after_rows"),
         SLUICE_BIND(struct null_options, fail_kind, "fail_kind"),
         SLUICE_BIND(struct null_options, fail_times, "fail_times"),
+        SLUICE_BIND(struct null_options, latency, "latency"),
         {NULL, 0}};
     struct sluice_sink *sink = calloc(1, sizeof *sink);
     if (sink == NULL || pthread_mutex_init(&sink->lock, NULL) != 0) {
@@ -115,20 +129,32 @@ static void null_cancel(struct sluice_sink *sink)
 static sluice_status null_open(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
                                struct sluice_error *err)
 {
-    (void)sink;
+    const char *path = sink->options.latency;
     (void)plan;
-    (void)err;
+    if (path == NULL || path[0] == 0 || sink->latency != NULL) {
+        return SLUICE_OK;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    sink->latency = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (sink->latency == NULL) {
+        sluice_status st = sluice_error_errno(err, errno, "sink null: opening %s", path);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return st;
+    }
+    (void)setvbuf(sink->latency, NULL, _IOFBF, LATENCY_BUFFER);
     return SLUICE_OK;
 }
 
+/* What nothing is kept of cannot be asked: the engine's own state tells. */
 static sluice_status null_recover(struct sluice_sink *sink, sluice_recovered_visit visit,
                                   void *vctx, struct sluice_error *err)
 {
     (void)sink;
     (void)visit;
     (void)vctx;
-    (void)err;
-    return SLUICE_OK;
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0, "sink null remembers nothing");
 }
 
 static struct null_stream *stream_find(struct sluice_sink *sink, uint64_t stream_id,
@@ -217,8 +243,9 @@ static sluice_status fail_now(const struct sluice_sink *sink, int64_t rows,
         "sink null: fails after %lld rows as fail_after_rows says", (long long)rows);
 }
 
-static sluice_status validate(struct sluice_lane *lane, const struct sluice_batch *batch,
-                              struct sluice_error *err)
+/* The stream of a batch, which must have begun. */
+static sluice_status stream_of(struct sluice_lane *lane, const struct sluice_batch *batch,
+                               struct sluice_error *err)
 {
     struct null_stream *s = lane->stream;
     if (s == NULL || s->desc->stream_id != batch->stream_id ||
@@ -226,25 +253,57 @@ static sluice_status validate(struct sluice_lane *lane, const struct sluice_batc
         s = stream_find(lane->sink, batch->stream_id, batch->schema_id);
         lane->stream = s;
     }
-    if (s == NULL) {
-        return sluice_error_set(err, SLUICE_E_STATE, 0,
-                                "sink null: a batch of stream %llu, schema %llu, which was never "
-                                "begun",
-                                (unsigned long long)batch->stream_id,
-                                (unsigned long long)batch->schema_id);
-    }
-    if (batch->kind != SLUICE_BATCH_ROWS && batch->kind != SLUICE_BATCH_CHANGES) {
+    return s != NULL ? SLUICE_OK
+                     : sluice_error_set(err, SLUICE_E_STATE, 0,
+                                        "sink null: a batch of stream %llu, schema %llu, which was "
+                                        "never begun",
+                                        (unsigned long long)batch->stream_id,
+                                        (unsigned long long)batch->schema_id);
+}
+
+static sluice_status validate(struct sluice_lane *lane, const struct sluice_batch *batch,
+                              struct sluice_error *err)
+{
+    if (batch->kind != SLUICE_BATCH_ROWS && batch->kind != SLUICE_BATCH_CHANGES &&
+        batch->kind != SLUICE_BATCH_TRUNCATE) {
         return SLUICE_OK;
     }
+    SLUICE_TRY(stream_of(lane, batch, err));
+    struct null_stream *s = lane->stream;
     if (batch->array.length < 0 || (uint64_t)batch->array.length != batch->rows) {
         return sluice_error_set(
             err, SLUICE_E_DATA, 0, "stream %s: the batch says %llu rows, its array has %lld",
             s->desc->name, (unsigned long long)batch->rows, (long long)batch->array.length);
     }
-    const struct ArrowSchema *schema =
-        batch->kind == SLUICE_BATCH_ROWS ? s->desc->schema : &s->envelope;
-    if (sluice_array_check(schema, &batch->array, SLUICE_CHECK_FULL, err) < 0) {
+    struct ArrowSchema schema = batch->kind == SLUICE_BATCH_ROWS ? *s->desc->schema : s->envelope;
+    if (batch->kind == SLUICE_BATCH_TRUNCATE) {
+        schema.n_children = 5; /* the envelope without rows */
+    }
+    if (sluice_array_check(&schema, &batch->array, SLUICE_CHECK_FULL, err) < 0) {
         return sluice_error_wrap(err, "stream %s", s->desc->name);
+    }
+    return SLUICE_OK;
+}
+
+/* A line for each commit in the batch: when it was made, and when it came here. */
+static sluice_status note_latency(const struct sluice_sink *sink, const struct sluice_batch *batch,
+                                  struct sluice_error *err)
+{
+    static const struct ArrowSchema field = {
+        .format = "tsu:UTC", .name = "commit_ts", .flags = ARROW_FLAG_NULLABLE};
+    const struct ArrowArray *array = &batch->array;
+    const int64_t now = sink->host->now_us(sink->host->ctx, SLUICE_CLOCK_WALL);
+    struct sluice_view times;
+    int64_t last = INT64_MIN;
+    if (batch->kind != SLUICE_BATCH_CHANGES || array->n_children < 4) {
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sluice_view_init(&field, array->children[3], &times, err));
+    for (int64_t row = array->offset; row < array->offset + array->length; row++) {
+        if (!sluice_view_is_null(&times, row) && sluice_view_i64(&times, row) != last) {
+            last = sluice_view_i64(&times, row);
+            (void)fprintf(sink->latency, "%" PRId64 " %" PRId64 "\n", last, now);
+        }
     }
     return SLUICE_OK;
 }
@@ -262,6 +321,9 @@ static sluice_status null_lane_write(struct sluice_lane *lane, struct sluice_bat
     }
     if (sink->options.validate) {
         SLUICE_TRY(validate(lane, batch, err));
+    }
+    if (sink->latency != NULL) {
+        SLUICE_TRY(note_latency(sink, batch, err));
     }
     lane->rows += (int64_t)batch->rows;
     atomic_fetch_add(&sink->rows, batch->rows);

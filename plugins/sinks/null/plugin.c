@@ -27,13 +27,18 @@ static const struct sluice_option o_fail_times =
     SLUICE_OPT_RANGE(SLUICE_OPTION_INT, "fail_times", "1", SLUICE_OPTION_ADVANCED, 0, OPT_MAX,
                      "How often it fails before it works.");
 
+static const struct sluice_option o_latency =
+    SLUICE_OPT(SLUICE_OPTION_STRING, "latency", NULL, SLUICE_OPTION_ADVANCED,
+               "File that gets a line for each commit in each batch of changes: when it was "
+               "committed and when it came here, in microseconds since 1970. For benchmarks.");
+
 static const struct sluice_option *const options[] = {
-    &o_validate, &o_delay, &o_fail_after_rows, &o_fail_kind, &o_fail_times, NULL};
+    &o_validate, &o_delay, &o_fail_after_rows, &o_fail_kind, &o_fail_times, &o_latency, NULL};
 
 static const struct sluice_component component = {
     .struct_size = (uint32_t)sizeof component,
     .kind = SLUICE_SINK,
-    .caps = SLUICE_SINK_LOAD | SLUICE_SINK_CHANGES | SLUICE_SINK_DISCARDS,
+    .caps = SLUICE_SINK_LOAD | SLUICE_SINK_CHANGES | SLUICE_SINK_LOADS_ASIDE | SLUICE_SINK_DISCARDS,
     .name = "null",
     .summary = "Counts rows and throws them away",
     .help = "For benchmarks and tests: nothing is written anywhere.",
