@@ -259,11 +259,11 @@ static sluice_status who_took(struct sluice_lake_commits *log, const struct slui
             /* The same epoch, but cut elsewhere: what it wrote is committed, ours would be twice. */
             log->next++;
             log->unsure = 0;
-            st = sluice_error_set(
-                err, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_EPOCH_ABORTED,
-                "an earlier try of epoch %" PRIu64 ", given up as failed, has come through up to "
-                "%s: the rest is written anew",
-                found.epoch, found.to);
+            st = sluice_error_set(err, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE,
+                                  "an earlier try of epoch %" PRIu64
+                                  ", given up as failed, has come through up to "
+                                  "%s: the rest is written anew",
+                                  found.epoch, found.to);
         }
     }
     sluice_lake_found_free(&found);
@@ -368,6 +368,7 @@ static sluice_status catch_up(struct sluice_lake_commits *log, uint64_t *before,
     sluice_status st = find_last(log, last, err);
     if (st >= 0 && *last >= log->next) {
         log->next = *last + 1;
+        log->unsure = 0;
     }
     pthread_mutex_unlock(&log->mutex);
     return st;
