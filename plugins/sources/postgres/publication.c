@@ -546,11 +546,12 @@ sluice_status pg_publication_plan_make(struct sluice_source *src, const struct p
         insert_only += chosen[i].insert_only != 0;
     }
     memset(out, 0, sizeof *out);
-    out->count = insert_only > 0 ? 2 : 1;
-    for (uint32_t k = 0; k < out->count; k++) {
+    for (uint32_t k = 0; k < 2; k++) {
         SLUICE_TRY(pg_publication_read(src->control, src->feed.publications[k], plan->pipeline,
                                        &out->publications[k], err));
     }
+    /* The second one may hold a table that has an identity by now. */
+    out->count = insert_only > 0 || out->publications[1].ours ? 2 : 1;
     SLUICE_TRY(
         pg_catalog_load_published(src->control, catalog, src->feed.publications, out->count, err));
     for (uint32_t i = 0; i < count; i++) {

@@ -266,12 +266,11 @@ static void parse(int argc, char **argv)
     static const struct {
         const char *name;
         const char **value;
-    } words[] = {{"--do", &args.action},         {"--mode", &args.mode},
-                 {"--pipeline", &args.pipeline}, {"--resume", &args.resume},
-                 {"--until", &args.until},       {"--created", &args.created},
-                 {"--where", &args.where},       {"--exclude", &args.exclude},
-                 {"--position", &args.position}, {"--fail", &args.fail},
-                 {"--crash", &args.crash}};
+    } words[] = {
+        {"--do", &args.action},     {"--mode", &args.mode},       {"--pipeline", &args.pipeline},
+        {"--resume", &args.resume}, {"--until", &args.until},     {"--created", &args.created},
+        {"--where", &args.where},   {"--exclude", &args.exclude}, {"--position", &args.position},
+        {"--fail", &args.fail},     {"--crash", &args.crash}};
     static const struct {
         const char *name;
         int *value;
