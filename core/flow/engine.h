@@ -116,7 +116,7 @@ struct sluice_progress_feed {
     uint64_t inserts;
     uint64_t updates;
     uint64_t deletes;
-    uint64_t transactions; /* boundaries passed; a source may put many into one */
+    uint64_t transactions; /* that begin in them */
     uint64_t bytes;
     int64_t
         last_commit_us;   /* wall clock: when the newest transaction read was committed; 0 = none */

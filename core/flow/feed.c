@@ -154,7 +154,6 @@ static sluice_status push_boundary(struct sluice_feed *feed, struct sluice_bytes
     for (size_t i = 0; i < feed->lane_count; i++) {
         SLUICE_TRY(sluice_feed_lane_put_boundary(&feed->lanes[i], position, err));
     }
-    atomic_fetch_add(&feed->transactions, 1);
     atomic_store(&feed->moved_us, now_us());
     return SLUICE_OK;
 }

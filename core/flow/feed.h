@@ -31,6 +31,7 @@ struct sluice_feed_item {
     const char *source;                   /* SCHEMA: whose stream it is */
     struct sluice_feed_position position; /* BOUNDARY */
     uint64_t bytes;                       /* counted in the queue and the budget */
+    uint64_t transactions;                /* that begin in this batch */
     int64_t commit_us;                    /* wall clock: when its newest transaction committed; 0 */
 };
 
@@ -57,7 +58,7 @@ struct sluice_feed_lane {
         committed;         /* durable in the sink, or passed with nothing to write */
     uint64_t epoch;        /* of the last commit with data */
     uint64_t changes;      /* rows committed by this process */
-    uint64_t transactions; /* boundaries committed by this process */
+    uint64_t transactions; /* committed by this process */
     uint64_t base_changes; /* by earlier processes */
     uint64_t base_transactions;
     int64_t oldest_us; /* wall clock of the oldest transaction that is not committed; 0 = none */
@@ -72,7 +73,7 @@ struct sluice_feed_lane {
     int at_boundary;        /* all that was written ends at `reached` */
     struct sluice_feed_position reached;
     struct sluice_feed_position start; /* where this try began; constant during it */
-    uint64_t reached_boundaries;       /* since the last commit */
+    uint64_t dirty_transactions;
 };
 
 /* [ctl] */
@@ -91,6 +92,8 @@ sluice_status sluice_feed_lane_finish(struct sluice_feed_lane *lane, int64_t dea
  * failure is answered here. [feed] */
 sluice_status sluice_feed_lane_put(struct sluice_feed_lane *lane, struct sluice_batch *batch,
                                    int64_t timeout_us, struct sluice_error *err);
+/* Transactions that begin in the batch: each has one first row, in whichever table. */
+uint64_t sluice_feed_transactions(const struct sluice_batch *batch);
 /* These are never refused for want of room. [feed] */
 sluice_status sluice_feed_lane_put_schema(struct sluice_feed_lane *lane,
                                           const struct sluice_stream_desc *desc,

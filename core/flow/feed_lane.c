@@ -177,6 +177,7 @@ static sluice_status take_batch(struct sluice_feed_lane *lane, struct sluice_fee
     SLUICE_TRY(sluice_failpoint_error("flow.feed_before_write", err));
     SLUICE_TRY(write_batch(lane, &item->batch, err));
     lane->dirty_rows += rows;
+    lane->dirty_transactions += item->transactions;
     lane->dirty_bytes += item->bytes;
     return SLUICE_OK;
 }
@@ -219,7 +220,7 @@ static sluice_status set_committed(struct sluice_feed_lane *lane, int with_data,
     int ok = sluice_feed_position_set(&lane->committed, sluice_feed_position_bytes(&lane->reached));
     if (ok) {
         lane->moved = 1;
-        lane->transactions += lane->reached_boundaries;
+        lane->transactions += lane->dirty_transactions;
         lane->oldest_us = lane->head != NULL ? lane->head->commit_us : 0;
         if (with_data) {
             lane->epoch++;
@@ -231,7 +232,7 @@ static sluice_status set_committed(struct sluice_feed_lane *lane, int with_data,
         return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
                                 "out of memory for a position");
     }
-    lane->reached_boundaries = 0;
+    lane->dirty_transactions = 0;
     lane->dirty_rows = 0;
     lane->dirty_bytes = 0;
     return SLUICE_OK;
@@ -280,7 +281,6 @@ static sluice_status take_boundary(struct sluice_feed_lane *lane, struct sluice_
                                 "out of memory for a position");
     }
     lane->at_boundary = 1;
-    lane->reached_boundaries++;
     if (lane->dirty_rows == 0) {
         return set_committed(lane, 0, err); /* nothing to write: idle progress */
     }
@@ -392,7 +392,7 @@ sluice_status sluice_feed_lane_open(struct sluice_feed_lane *lane, struct sluice
     lane->dirty_rows = 0;
     lane->dirty_bytes = 0;
     lane->at_boundary = 0;
-    lane->reached_boundaries = 0;
+    lane->dirty_transactions = 0;
     lane->oldest_us = 0;
     lane->shard = lane->feed->desc;
     if (!sluice_feed_position_set(&lane->start, sluice_feed_position_bytes(&lane->committed))) {
@@ -509,6 +509,7 @@ sluice_status sluice_feed_lane_put(struct sluice_feed_lane *lane, struct sluice_
         return SLUICE_E_NOMEM;
     }
     item->bytes = batch->bytes > 0 ? batch->bytes : 1;
+    item->transactions = sluice_feed_transactions(batch);
     sluice_status status = SLUICE_OK;
     pthread_mutex_lock(&lane->mutex);
     while (lane->status >= 0 && lane->queued_bytes > 0 &&

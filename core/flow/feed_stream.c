@@ -517,6 +517,17 @@ static sluice_status emit(void *ctx, size_t leaf, struct sluice_batch *batch,
     return put(fs, lane, batch, err);
 }
 
+uint64_t sluice_feed_transactions(const struct sluice_batch *batch)
+{
+    const struct ArrowArray *seqs = batch->array.children[2];
+    const int64_t *seq = (const int64_t *)seqs->buffers[1] + seqs->offset + batch->array.offset;
+    uint64_t n = 0;
+    for (int64_t i = 0; i < batch->array.length; i++) {
+        n += seq[i] == 1;
+    }
+    return n;
+}
+
 static void count_rows(struct sluice_feed *feed, const struct sluice_batch *batch)
 {
     const struct ArrowArray *ops = batch->array.children[0];
@@ -533,6 +544,7 @@ static void count_rows(struct sluice_feed *feed, const struct sluice_batch *batc
     atomic_fetch_add(&feed->updates, updates);
     atomic_fetch_add(&feed->deletes, deletes);
     atomic_fetch_add(&feed->changes, (uint64_t)batch->array.length);
+    atomic_fetch_add(&feed->transactions, sluice_feed_transactions(batch));
     atomic_fetch_add(&feed->bytes, batch->bytes);
 }
 
