@@ -140,3 +140,236 @@ def test_values_of_a_hostile_database(wire_binary: Path, pg_server: pg.PgServer)
         db.execute("CREATE TYPE public.mood AS ENUM ('a', 'B c')", "CREATE TYPE public.pair AS (i int, t text, n numeric)")
         rc, out, err = Wire(wire_binary, db).run("values", stdin="\n".join(VALUES) + "\n")
         assert rc == 0, err
+
+
+# ---------------------------------------------------------------- streams
+
+
+def kinds(lines: list[list[str]]) -> str:
+    """The types of the messages, in order, without keepalives."""
+    return "".join(chr(int(line[2][:2], 16)) for line in lines if line[0] == "w")
+
+
+def texts(message: str) -> list[str | None]:
+    """The values of an insert in text form."""
+    data = bytes.fromhex(message)
+    assert data[:1] == b"I" and data[5:6] == b"N"
+    (count,) = struct.unpack_from(">H", data, 6)
+    at, out = 8, []
+    for _ in range(count):
+        kind = data[at : at + 1]
+        at += 1
+        if kind == b"t":
+            (size,) = struct.unpack_from(">I", data, at)
+            out.append(data[at + 4 : at + 4 + size].decode())
+            at += 4 + size
+        else:
+            out.append(None)
+    assert at == len(data)
+    return out
+
+
+@pytest.fixture
+def slot(wire: Wire) -> str:
+    """A table, a publication of it, and a slot from before anything was written."""
+    wire.db.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, v text)",
+        "CREATE PUBLICATION p FOR ALL TABLES",
+        "SELECT pg_create_logical_replication_slot(current_database() || '_s', 'pgoutput')",
+    )
+    return f"{wire.db.name}_s"
+
+
+PUBLICATIONS = 'publications="p"'
+
+
+def test_stream_and_acknowledge(wire: Wire, slot: str):
+    """What was acknowledged does not come again; what was not does."""
+    wire.db.execute("INSERT INTO t VALUES (1, 'one'), (2, NULL)", "UPDATE t SET v = 'x' WHERE id = 2",
+                    "DELETE FROM t WHERE id = 1", "TRUNCATE t")
+    first = wire.stream(f"slot={slot}", PUBLICATIONS)
+    assert kinds(first) == "BRIICBUCBDCBRTC"
+    again = wire.stream(f"slot={slot}", PUBLICATIONS, "ack=1")
+    assert [line[2] for line in first if line[0] == "w"] == [line[2] for line in again if line[0] == "w"]
+    assert kinds(wire.stream(f"slot={slot}", PUBLICATIONS)) == ""
+    wire.db.execute("INSERT INTO t VALUES (3, 'three')")
+    assert kinds(wire.stream(f"slot={slot}", PUBLICATIONS, "ack=1")) == "BRIC"
+    ends = [int(line[2][20:36], 16) for line in again if line[0] == "w" and line[2].startswith("43")]
+    assert ends == sorted(ends)
+
+
+def test_commands_on_a_replication_connection(wire: Wire):
+    """Replication commands and plain SQL both work before a stream."""
+    name = f"{wire.db.name}_c"
+    lines = wire.stream(
+        "do=IDENTIFY_SYSTEM",
+        "do=SELECT current_setting('lock_timeout'), current_setting('DateStyle'), current_setting('search_path')",
+        f"do=CREATE_REPLICATION_SLOT {name} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT",
+    )
+    assert lines[0][3] == wire.db.name
+    assert lines[1] == ["0", "ISO,", "MDY", "pg_catalog"]
+    assert lines[2][0] == name and "/" in lines[2][1]
+
+
+def test_slot_creation_outlives_lock_timeout(wire: Wire):
+    """It waits for running transactions, however short lock_timeout is."""
+    wire.db.execute("CREATE TABLE w (i int)")
+    with wire.db.connect(autocommit=False) as writer:
+        writer.execute("INSERT INTO w VALUES (1)")
+        child = wire.start(
+            "stream", f"do=CREATE_REPLICATION_SLOT {wire.db.name}_w TEMPORARY LOGICAL pgoutput",
+            lock_timeout_ms=200,
+        )
+        time.sleep(1)
+        assert child.poll() is None
+        writer.commit()
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 0, err
+    assert out.startswith(f"{wire.db.name}_w")
+
+
+def test_values_in_the_stream_have_forced_formats(wire_binary: Path, pg_server: pg.PgServer):
+    with pg_server.database(hostile=True) as db:
+        wire = Wire(wire_binary, db)
+        db.execute(
+            "CREATE TABLE public.h (a timestamptz, b date, c bytea, d float8, e interval, f regclass, g timetz)",
+            "CREATE PUBLICATION p FOR ALL TABLES",
+            f"SELECT pg_create_logical_replication_slot('{db.name}_s', 'pgoutput')",
+            "INSERT INTO public.h VALUES ('2024-01-02 03:04:05.6+05:30', '2024-02-01', '\\x00ff', 0.1::float8 + 0.2,"
+            " '1 year -3 days 4 hours', 'public.h', '12:00:00+05:30')",
+        )
+        found = [line[2] for line in wire.stream(f"slot={db.name}_s", PUBLICATIONS) if line[2:] and line[2][:2] == "49"]
+        assert texts(found[0]) == [
+            "2024-01-01 21:34:05.6+00", "2024-02-01", "\\x00ff", "0.30000000000000004",
+            "1 year -3 days +04:00:00", "public.h", "12:00:00+05:30",
+        ]
+
+
+def expect_error(wire: Wire, *args: str, **config) -> str:
+    rc, _, err = wire.run("stream", *args, **config)
+    assert rc == 1, err
+    return err
+
+
+def test_errors_of_starting(wire: Wire, slot: str):
+    err = expect_error(wire, "slot=no_such_slot", PUBLICATIONS)
+    assert 'replication slot "no_such_slot" does not exist' in err and "[42704]" in err
+    err = expect_error(wire, f"slot={slot}", 'publications="q"', "options=x 'y'")
+    assert "unrecognized pgoutput option" in err
+    holder = wire.start("stream", f"slot={slot}", PUBLICATIONS, "idle_ms=20000")
+    try:
+        deadline = time.monotonic() + 10
+        while not wire.db.value(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'"):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        err = expect_error(wire, f"slot={slot}", PUBLICATIONS)
+        assert "UNAVAILABLE (retryable)" in err and "is active for PID" in err and "[55006]" in err
+    finally:
+        holder.terminate()
+        holder.communicate(timeout=10)
+
+
+def test_role_without_the_right_to_replicate(wire: Wire):
+    role = f"r_{wire.db.name}"
+    wire.db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'r'")
+    try:
+        err = expect_error(wire, user=role, password="r")
+        assert "PERMISSION" in err and "ALTER ROLE … REPLICATION" in err and "[42501]" in err
+    finally:
+        wire.db.execute(f"DROP ROLE {role}")
+
+
+def test_missing_publication_is_the_streams_error(wire: Wire, slot: str):
+    """The server notices at the first change; the reason must not be lost."""
+    wire.db.execute("INSERT INTO t VALUES (1, 'one')")
+    err = expect_error(wire, f"slot={slot}", 'publications="q"')
+    assert 'publication "q" does not exist' in err
+
+
+def wait_streaming(wire: Wire, slot: str) -> int:
+    """The pid of the walsender, once it has sent all there is."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        rows = wire.db.query(
+            "SELECT r.pid FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid"
+            " WHERE r.state = 'streaming' AND s.slot_name = %s", [slot]
+        )
+        if rows:
+            return rows[0][0]
+        time.sleep(0.05)
+    raise AssertionError("no walsender")
+
+
+def test_killed_walsender(wire: Wire, slot: str):
+    child = wire.start("stream", f"slot={slot}", PUBLICATIONS, "idle_ms=20000")
+    pid = wait_streaming(wire, slot)
+    wire.db.execute(f"SELECT pg_terminate_backend({pid})")
+    _, err = child.communicate(timeout=15)
+    assert child.returncode == 1
+    assert "IO (retryable)" in err and "terminating connection due to administrator command" in err
+
+
+def test_server_that_shuts_down(wire_binary: Path):
+    server = pg.PgServer.create()
+    try:
+        wire = Wire(wire_binary, server.create_database())
+        wire.db.execute(
+            "CREATE PUBLICATION p FOR ALL TABLES", "SELECT pg_create_logical_replication_slot('s', 'pgoutput')"
+        )
+        child = wire.start("stream", "slot=s", PUBLICATIONS, "idle_ms=20000", "ack=1")
+        wait_streaming(wire, "s")
+        server.stop("fast")
+        out, err = child.communicate(timeout=15)
+        assert child.returncode == 0, err
+        assert out.splitlines()[-1] == "end"
+    finally:
+        server.destroy()
+
+
+def test_keepalives_are_answered(wire: Wire, slot: str):
+    """A walsender that gives up after a second is kept alive for longer."""
+    wire.db.execute(f"ALTER DATABASE {wire.db.name} SET wal_sender_timeout = '1s'")
+    lines = wire.stream(f"slot={slot}", PUBLICATIONS, "idle_ms=4000")
+    assert sum(line[0] == "k" and line[2] == "1" for line in lines) >= 3
+
+
+@pytest.fixture
+def link(wire: Wire) -> Iterator[TcpProxy]:
+    with TcpProxy((wire.db.server.host, wire.db.server.port)) as proxy:
+        yield proxy
+
+
+def test_torn_messages(wire: Wire, slot: str, link: TcpProxy):
+    """Every message arrives in pieces of three bytes."""
+    wire.db.execute("INSERT INTO t SELECT i, repeat('x', i * 10) FROM generate_series(1, 20) i")
+    whole = wire.stream(f"slot={slot}", PUBLICATIONS)
+    link.set(slice_bytes=3)
+    torn = wire.stream(f"slot={slot}", PUBLICATIONS, port=link.port)
+    assert [line for line in torn if line[0] == "w"] == [line for line in whole if line[0] == "w"]
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "close_after"])
+def test_broken_connection(wire: Wire, slot: str, link: TcpProxy, fault: str):
+    wire.db.execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 2000) i")
+    link.set(**{fault: 400_000})
+    err = expect_error(wire, f"slot={slot}", PUBLICATIONS, "quiet=1", port=link.port)
+    assert "IO (retryable)" in err
+
+
+def test_silent_connection(wire: Wire, slot: str, link: TcpProxy):
+    """Nothing comes and nothing is taken: waits end all the same."""
+    child = wire.start("stream", f"slot={slot}", PUBLICATIONS, "idle_ms=2000", port=link.port)
+    wait_streaming(wire, slot)
+    link.set(blackhole=True)
+    began = time.monotonic()
+    threading.Timer(0.2, lambda: wire.db.execute("INSERT INTO t VALUES (1, 'lost')")).start()
+    child.communicate(timeout=20)
+    assert child.returncode == 0 and time.monotonic() - began < 10
+    link.set()
+
+
+def test_coalesced_reads_lose_nothing(wire: Wire, slot: str):
+    wire.db.execute("INSERT INTO t SELECT i, repeat('x', i % 500) FROM generate_series(1, 20000) i")
+    plain = wire.stream(f"slot={slot}", PUBLICATIONS)
+    coalesced = wire.stream(f"slot={slot}", PUBLICATIONS, "coalesce=1")
+    assert [line for line in plain if line[0] == "w"] == [line for line in coalesced if line[0] == "w"]

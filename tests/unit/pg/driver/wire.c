@@ -9,7 +9,7 @@
  *         Runs the commands on a replication connection, prints their rows, and if a slot is named
  *         streams: one line per message. See stream.c for more keys.
  *
- * Keys of the connection: host port database user password.
+ * Keys of the connection: host port database user password lock_timeout_ms.
  */
 #include "wire.h"
 
@@ -51,6 +51,7 @@ int main(int argc, char **argv)
     }
     char *const *args = argv + 2;
     const char *port = wire_get(args, "port");
+    const char *lock_timeout = wire_get(args, "lock_timeout_ms");
     struct sluice_pg_settings settings = {
         .host = wire_get(args, "host"),
         .port = port != NULL ? strtol(port, NULL, 10) : 0,
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
         .keepalives_interval_us = 10000000,
         .keepalives_count = 3,
         .tcp_user_timeout_us = 60000000,
-        .lock_timeout_us = 10000000,
+        .lock_timeout_us = lock_timeout != NULL ? strtol(lock_timeout, NULL, 10) * 1000 : 10000000,
     };
     struct sluice_pg_registry *registry = sluice_pg_registry_create();
     int rc = 2;
