@@ -21,14 +21,18 @@ def need(obtain: Callable) -> Any:
 
 
 @pytest.fixture
-def make_pipe(engine: sluice.Engine, db: pg.PgDatabase) -> Callable[..., pipe.Pipe]:
+def make_pipe(engine: sluice.Engine, db: pg.PgDatabase) -> Iterator[Callable[..., pipe.Pipe]]:
     """make_pipe(sinks, tables=…, …) → a Pipe of this test's database and engine; see support/pipe.py."""
+    made: list[pipe.Pipe] = []
 
     def make(sinks: dict[str, Any] | None = None, *, on: pg.PgDatabase | None = None,
              by: sluice.Engine | None = None, **more: Any) -> pipe.Pipe:
-        return pipe.Pipe(by or engine, on or db, sinks, **more)
+        made.append(pipe.Pipe(by or engine, on or db, sinks, **more))
+        return made[-1]
 
-    return make
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

@@ -11,15 +11,24 @@ from support import pg, pipe
 @pytest.fixture
 def make_pipe(engine, db):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t VALUES (1, 'a')")
+    made = []
 
     def make(on=None, **more):
-        return pipe.Pipe(engine, on or db, None, **more)
+        made.append(pipe.Pipe(engine, on or db, None, **more))
+        return made[-1]
 
-    return make
+    yield make
+    for each in made:
+        each.close()
 
 
-def refused(made: pipe.Pipe, rc: int, *patterns: str) -> str:
-    result = made.once(rc=rc, timeout=60)
+# A configuration that does not fit the server, seen from either side.
+EITHER = (2, 3)
+
+
+def refused(made: pipe.Pipe, rc: int | tuple[int, ...], *patterns: str) -> str:
+    result = made.once(rc=None, timeout=60)
+    assert result.rc in (rc if isinstance(rc, tuple) else (rc,)), result.describe()
     for pattern in patterns:
         assert re.search(pattern, result.output, re.IGNORECASE), f"no {pattern!r} in\n{result.describe()}"
     assert not made.keys()
@@ -38,7 +47,7 @@ def test_server_is_not_logical(engine):
         with server.database() as db:
             db.execute("CREATE TABLE t (id int PRIMARY KEY)")
             made = pipe.Pipe(engine, db)
-            refused(made, 3, "wal_level", "ALTER SYSTEM SET wal_level")
+            refused(made, EITHER, "wal_level", "ALTER SYSTEM SET wal_level")
             untouched(db)
             said = engine.cmd("check", str(made.path))
             assert said.rc != 0 and "wal_level" in said.output
@@ -67,7 +76,7 @@ def role(db):
 
 def test_no_replication_right(make_pipe, db, role):
     db.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}", f"ALTER TABLE t OWNER TO {role}")
-    refused(make_pipe(source={"user": role, "password": "pw"}), 3, "REPLICATION", rf"ALTER ROLE {role}")
+    refused(make_pipe(source={"user": role, "password": "pw"}), 3, "REPLICATION", rf"ALTER ROLE \"?{role}")
     untouched(db)
     db.execute("ALTER TABLE t OWNER TO CURRENT_USER")
 
@@ -123,22 +132,23 @@ def test_invalid_slot_name(make_pipe, db, name):
 
 
 def test_publication_is_not_there(make_pipe, db):
-    refused(make_pipe(source={"publication": "mine", "publication_mode": "existing"}), 3, "mine",
+    refused(make_pipe(source={"publication": "mine", "publication_mode": "existing"}), EITHER, "mine",
             r"CREATE PUBLICATION")
     untouched(db)
 
 
 def test_publication_without_a_table(make_pipe, db):
     db.execute("CREATE TABLE u (id int PRIMARY KEY)", "CREATE PUBLICATION mine FOR TABLE t")
-    refused(make_pipe(source={"publication": "mine", "publication_mode": "existing"}), 3, "mine", r"public\.u",
-            r"ALTER PUBLICATION mine ADD TABLE public\.u")
+    refused(make_pipe(source={"publication": "mine", "publication_mode": "existing"}), EITHER, "mine",
+            r'ALTER PUBLICATION "?mine"? ADD TABLE (ONLY )?"?public"?."?u"?')
     assert db.value("SELECT count(*) FROM pg_publication_tables") == 1
 
 
 def test_publication_without_an_operation(make_pipe, db):
     """A publication that leaves deletes out would lose them without a word."""
     db.execute("CREATE PUBLICATION mine FOR TABLE t WITH (publish = 'insert, update')")
-    refused(make_pipe(source={"publication": "mine", "publication_mode": "existing"}), 3, "mine", "delete|truncate")
+    refused(make_pipe(source={"publication": "mine", "publication_mode": "existing"}), EITHER, "mine",
+            "delete|truncate")
 
 
 @pytest.mark.parametrize("where", ["start_lsn", "until"])
@@ -171,4 +181,4 @@ def test_column_named_like_ours(make_pipe, db):
 def test_unlogged_and_views_have_no_changes(make_pipe, db):
     db.execute("CREATE UNLOGGED TABLE quick (id int PRIMARY KEY)", "CREATE VIEW v AS SELECT * FROM t")
     result = make_pipe(tables=["public.quick"]).once(rc=None)
-    assert result.rc == 2 and "public.quick" in result.output and "unlogged" in result.output.lower(), result.describe()
+    assert result.rc == 2 and "public.quick" in result.output and "no changes" in result.output, result.describe()

@@ -310,6 +310,10 @@ class Lake:
     def _check_names(self) -> None:
         seen: dict[str, tuple] = {}
         present = set(self.all_keys)
+        if any(file["key"] not in present for manifest in self.manifests for file in manifest.get("files", [])):
+            # Files that came after the listing, before a manifest that came during it.
+            self.all_keys = self.store.keys("")
+            present = set(self.all_keys)
         for manifest in self.manifests:
             for file in manifest.get("files", []):
                 where = (manifest["pipeline"], manifest["sink"], manifest["seq"])

@@ -56,6 +56,7 @@ class Pipe:
         self.top = {"on_error": RETRY, **top}
         self.path = self.write()
         self.runs: list[sluice.Result] = []
+        self.started: list[sluice.Running] = []
 
     def _add(self, node: str, sink: Any) -> None:
         if sink == "file":
@@ -86,7 +87,15 @@ class Pipe:
     def start(self, *args: str, failpoints: str | None = None, **more: Any) -> sluice.Running:
         """`sluice run --follow`."""
         env = {"SLUICE_FAILPOINTS": failpoints} if failpoints else None
-        return self.engine.start_run(self.path, "--follow", "--progress", "log", *args, env=env, **more)
+        run = self.engine.start_run(self.path, "--follow", "--progress", "log", *args, env=env, **more)
+        self.started.append(run)
+        return run
+
+    def close(self) -> None:
+        """Ends what a failed test left running."""
+        for run in self.started:
+            if run.poll() is None:
+                run.kill9()
 
     def once(self, *args: str, failpoints: str | None = None, timeout: float = 120,
              rc: int | None = 0) -> sluice.Result:
