@@ -75,6 +75,7 @@ VALUES = [
     "SELECT ('1e' || i)::float4 a, ('-9.999999e' || i)::float4 b FROM generate_series(-37, 37) i",
     "SELECT v FROM unnest('{0,-0,NaN,Infinity,-Infinity,NULL,1e-45,1.1754944e-38,1.1754942e-38,"
     "3.4028235e38,-3.4028235e38,0.1,16777217,16777216,7.0385307e-26,1.17549435e-38}'::float4[]) v",
+    "SELECT 'Infinity'::float8 - 'Infinity'::float8 a, -'NaN'::float8 b, 'Infinity'::float4 - 'Infinity'::float4 c",
     f"SELECT (random() - 0.5) * 10 ^ (random() * 40 - 20) a, (random() * 1000)::float4 b,"
     f" round((random() * 1e6)::numeric, 2)::float8 c, round((random() * 1e6)::numeric, 2)::float4 d,"
     f" ((random() - 0.5) * 10 ^ (random() * 70 - 35))::float4 e,"

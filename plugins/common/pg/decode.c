@@ -60,6 +60,32 @@ static sluice_status decode_int64(struct sluice_pg_decoder *d, const uint8_t *p,
     return SLUICE_OK;
 }
 
+/* Floats are copied as bits. All NaNs are one value to the server, and print alike, so that a change
+ * in text form could not say which it was: one NaN stands for all. */
+static sluice_status decode_float32(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
+                                    struct sluice_error *err)
+{
+    if (size != 4) {
+        return wrong_width(err, size, 4);
+    }
+    uint32_t v = sluice_pg_get32(p);
+    sluice_column_put_i32(d->column, (int32_t)((v & 0x7fffffffu) > 0x7f800000u ? 0x7fc00000u : v));
+    return SLUICE_OK;
+}
+
+static sluice_status decode_float64(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
+                                    struct sluice_error *err)
+{
+    if (size != 8) {
+        return wrong_width(err, size, 8);
+    }
+    uint64_t v = sluice_pg_get64(p);
+    sluice_column_put_i64(
+        d->column,
+        (int64_t)((v & (uint64_t)INT64_MAX) > 0x7ff0000000000000u ? 0x7ff8000000000000u : v));
+    return SLUICE_OK;
+}
+
 static sluice_status decode_oid(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,
                                 struct sluice_error *err)
 {
@@ -246,8 +272,8 @@ sluice_status sluice_pg_decoder_init(struct sluice_pg_decoder *d, int32_t kind,
         [SLUICE_PG_DECODE_INT16] = decode_int16,
         [SLUICE_PG_DECODE_INT32] = decode_int32,
         [SLUICE_PG_DECODE_INT64] = decode_int64,
-        [SLUICE_PG_DECODE_FLOAT32] = decode_int32, /* the same bits, copied */
-        [SLUICE_PG_DECODE_FLOAT64] = decode_int64,
+        [SLUICE_PG_DECODE_FLOAT32] = decode_float32,
+        [SLUICE_PG_DECODE_FLOAT64] = decode_float64,
         [SLUICE_PG_DECODE_OID] = decode_oid,
         [SLUICE_PG_DECODE_NUMERIC64] = decode_numeric64,
         [SLUICE_PG_DECODE_NUMERIC128] = decode_numeric128,

@@ -2,7 +2,8 @@
  * From PostgreSQL's binary values to Arrow columns, and from COPY's binary stream to rows.
  *
  * One decoder per column, chosen once (types.h); each checks the exact width of its type. Nothing
- * is allocated per row except what a column grows. One thread at a time per object.
+ * is allocated per row except what a column grows. Values in text form, which change streams have,
+ * become the same cells. One thread at a time per object.
  */
 #ifndef SLUICE_COMMON_PG_DECODE_H
 #define SLUICE_COMMON_PG_DECODE_H

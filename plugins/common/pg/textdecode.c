@@ -35,28 +35,23 @@ static sluice_status text_checked(struct sluice_pg_decoder *d, const uint8_t *p,
 
 /* ---------------------------------------------------------------- hex ------------------------ */
 
-/* The value of a hex digit, or 0x80. */
-static uint8_t hex_digit(uint8_t c)
-{
-    static const uint8_t letters[] = {10, 11, 12, 13, 14, 15};
-    if ((uint8_t)(c - '0') <= 9) {
-        return (uint8_t)(c - '0');
-    }
-    uint8_t letter = (uint8_t)((c | 0x20) - 'a');
-    return letter < sizeof letters ? letters[letter] : 0x80;
-}
+/* One more than the value of a hex digit; 0 = none. */
+static const uint8_t hex_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
 
 /* 1 if all 2 * count characters are hex digits. */
 static int unhex(uint8_t *out, const uint8_t *p, size_t count)
 {
-    uint8_t bad = 0;
+    int bad = 0;
     for (size_t i = 0; i < count; i++) {
-        uint8_t high = hex_digit(p[2 * i]);
-        uint8_t low = hex_digit(p[2 * i + 1]);
-        bad |= (uint8_t)(high | low);
-        out[i] = (uint8_t)(high << 4 | (low & 15));
+        uint32_t high = hex_values[p[2 * i]];
+        uint32_t low = hex_values[p[2 * i + 1]];
+        bad |= (high == 0) | (low == 0);
+        out[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
-    return bad < 0x80;
+    return !bad;
 }
 
 static sluice_status text_bytea(struct sluice_pg_decoder *d, const uint8_t *p, uint32_t size,

@@ -164,6 +164,8 @@ static void floats(void **state)
     same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "0", "0000000000000000");
     same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "-0", "8000000000000000");
     same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "NaN", "7ff8000000000000");
+    same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "NaN", "fff8000000000000"); /* infinity - infinity */
+    same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "NaN", "7ff0000000000001");
     same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "Infinity", "7ff0000000000000");
     same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "-Infinity", "fff0000000000000");
     same(SLUICE_PG_DECODE_FLOAT64, &t_f64, "5e-324", "0000000000000001");
@@ -184,6 +186,7 @@ static void floats(void **state)
             "11111111111111111111111111111111111111111111111111111111111111111111111111");
     same(SLUICE_PG_DECODE_FLOAT32, &t_f32, "-0", "80000000");
     same(SLUICE_PG_DECODE_FLOAT32, &t_f32, "NaN", "7fc00000");
+    same(SLUICE_PG_DECODE_FLOAT32, &t_f32, "NaN", "ffc00000");
     same(SLUICE_PG_DECODE_FLOAT32, &t_f32, "-Infinity", "ff800000");
     same(SLUICE_PG_DECODE_FLOAT32, &t_f32, "1e-45", "00000001");
     same(SLUICE_PG_DECODE_FLOAT32, &t_f32, "1.1754942e-38", "007fffff");
