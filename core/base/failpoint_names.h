@@ -42,7 +42,14 @@
     X("lake.before_file", FAILS, "a file is written and about to be finished")                   \
     X("lake.before_manifest", FAILS, "files are whole, the manifest is about to be written")     \
     X("postgres.after_publication", FAILS, "the publication is there, the slot is not")          \
+    X("postgres.after_slot", FAILS, "the slot is there, nothing was read under its snapshot")    \
+    X("postgres.after_slot_drop", FAILS, "retire dropped the slot, the publication is there")    \
+    X("postgres.after_temp_slot", FAILS, "a temporary slot holds the snapshot of a later load")  \
     X("postgres.before_publication", FAILS, "nothing was made at the source")                    \
+    X("postgres.before_retire", FAILS, "retire is about to look for what was made")              \
+    X("postgres.before_slot", FAILS, "the slot is about to be made")                             \
+    X("postgres.before_snapshot_import", FAILS,                                                  \
+      "the catalog is about to be read under the snapshot")                                      \
     X("postgres.feed_after_begin", FAILS, "a transaction of the feed begins")                    \
     X("postgres.feed_after_feedback", FAILS, "the server knows what may be forgotten")           \
     X("postgres.feed_after_start", FAILS, "the server streams, nothing was taken")               \
