@@ -254,7 +254,7 @@ def expect_error(wire: Wire, *args: str, **config) -> str:
 
 def test_errors_of_starting(wire: Wire, slot: str):
     err = expect_error(wire, "slot=no_such_slot", PUBLICATIONS)
-    assert 'replication slot "no_such_slot" does not exist' in err and "[42704]" in err
+    assert 'replication slot "no_such_slot" does not exist' in err and "[42704]" in err and "options slot" in err
     err = expect_error(wire, f"slot={slot}", 'publications="q"', "options=x 'y'")
     assert "unrecognized pgoutput option" in err
     holder = wire.start("stream", f"slot={slot}", PUBLICATIONS, "idle_ms=20000")

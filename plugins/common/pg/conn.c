@@ -498,30 +498,6 @@ static sluice_status params_replication(struct sluice_pg_params *params, int rep
     return st;
 }
 
-/* What a refused login means when it was a walsender's. */
-static sluice_status replication_refused(struct sluice_error *err, sluice_status st)
-{
-    if (err == NULL) {
-        return st;
-    }
-    const char *hint = NULL;
-    if (strcmp(err->sqlstate, "42501") == 0) {
-        hint = "ALTER ROLE … REPLICATION, and GRANT CONNECT ON DATABASE";
-    }
-    else if (strcmp(err->sqlstate, "53300") == 0) {
-        hint = "raise max_wal_senders";
-    }
-    if (hint != NULL) {
-        char *old = strstr(err->message, " (hint: ");
-        if (old != NULL) {
-            *old = '\0';
-        }
-        size_t used = strlen(err->message);
-        (void)snprintf(err->message + used, sizeof err->message - used, " (hint: %s)", hint);
-    }
-    return st;
-}
-
 sluice_status sluice_pg_connect(const struct sluice_pg_settings *settings,
                                 const struct sluice_host *host, struct sluice_pg_registry *registry,
                                 uint32_t receive_bytes, struct sluice_pg_conn **out,
@@ -570,7 +546,7 @@ sluice_status sluice_pg_conn_open(const struct sluice_pg_settings *settings,
     (void)PQsetNoticeReceiver(conn->pg, ignore_notice, NULL);
     st = connect_loop(conn, what, settings->connect_timeout_us, err);
     if (st < 0) {
-        st = replication ? replication_refused(err, st) : st;
+        st = replication ? sluice_pg_error_replication(err, st) : st;
         goto out;
     }
     (void)PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);

@@ -209,3 +209,31 @@ sluice_status sluice_pg_error_broken(struct sluice_error *err, const char *what,
     return sluice_error_set(err, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "%s: connection lost: %s",
                             what, line[0] != '\0' ? line : "closed by the server");
 }
+
+sluice_status sluice_pg_error_replication(struct sluice_error *err, sluice_status status)
+{
+    static const struct {
+        const char *sqlstate;
+        const char *hint;
+    } hints[] = {
+        {"42501", "ALTER ROLE … REPLICATION, and GRANT CONNECT ON DATABASE"},
+        {"42601", "this version of the server does not know the command"},
+        {"42704", "it was dropped, or options slot and publication name others"},
+        {"53300", "raise max_wal_senders"},
+        {"53400", "drop a slot that is not needed any more, or raise max_replication_slots"},
+    };
+    for (size_t i = 0; err != NULL && i < sizeof hints / sizeof hints[0]; i++) {
+        if (strcmp(err->sqlstate, hints[i].sqlstate) == 0) {
+            char *old = strstr(err->message, " (hint: ");
+            if (old != NULL) {
+                *old = '\0';
+            }
+            size_t used = strlen(err->message);
+            size_t room = sizeof err->message - used;
+            if (strlen(hints[i].hint) + sizeof " (hint: )" <= room) {
+                (void)snprintf(err->message + used, room, " (hint: %s)", hints[i].hint);
+            }
+        }
+    }
+    return status;
+}

@@ -29,4 +29,8 @@ sluice_status sluice_pg_error_connect(struct sluice_error *err, const char *what
 /* Sets *err for a connection that broke: IO, retryable. */
 sluice_status sluice_pg_error_broken(struct sluice_error *err, const char *what, const char *text);
 
+/* Replaces the hint of an error by what its SQLSTATE means on a replication connection, where the
+ * general hints speak of tables. Gives `status`. */
+sluice_status sluice_pg_error_replication(struct sluice_error *err, sluice_status status);
+
 #endif /* SLUICE_COMMON_PG_ERROR_H */

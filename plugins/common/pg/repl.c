@@ -61,7 +61,7 @@ sluice_status sluice_pg_repl_start(struct sluice_pg_conn *conn, const char *what
         st = sluice_pg_error_broken(err, what, PQerrorMessage(conn->pg));
     }
     else if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
-        st = sluice_pg_error_result(err, result, what);
+        st = sluice_pg_error_replication(err, sluice_pg_error_result(err, result, what));
         drain(conn);
     }
     else if (PQresultStatus(result) != PGRES_COPY_BOTH) {
@@ -118,7 +118,7 @@ static sluice_status stream_end(struct sluice_pg_conn *conn, const char *what,
     sluice_status st = SLUICE_END;
     if (result != NULL && status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
         status != PGRES_COPY_IN) {
-        st = sluice_pg_error_result(err, result, what);
+        st = sluice_pg_error_replication(err, sluice_pg_error_result(err, result, what));
     }
     PQclear(result);
     return st;

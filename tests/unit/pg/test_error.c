@@ -25,6 +25,7 @@ static void classes(void **state)
         {"53300", SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE},
         {"54000", SLUICE_E_LIMIT, 0},
         {"22021", SLUICE_E_DATA, 0},
+        {"55006", SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE},
         {"55P03", SLUICE_E_TIMEOUT, SLUICE_ERROR_RETRYABLE},
         {"XX000", SLUICE_E_IO, 0},
         {NULL, SLUICE_E_IO, 0},
@@ -72,9 +73,32 @@ static void refused_connections(void **state)
     assert_non_null(strstr(err.message, "pooler"));
 }
 
+static void replication_hints(void **state)
+{
+    (void)state;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    sluice_status st = sluice_pg_error_connect(
+        &err, "connect", "FATAL:  42501: must be superuser or replication role\n");
+    assert_non_null(strstr(err.message, "grant SELECT"));
+    assert_int_equal(sluice_pg_error_replication(&err, st), SLUICE_E_PERMISSION);
+    assert_null(strstr(err.message, "grant SELECT"));
+    assert_non_null(strstr(err.message, "replication role (SQLSTATE 42501) (hint: ALTER ROLE"));
+    /* Others stay as they are; a message without room for a hint stays whole. */
+    st = sluice_pg_error_connect(&err, "connect", "FATAL:  28P01: no\n");
+    assert_int_equal(sluice_pg_error_replication(&err, st), SLUICE_E_AUTH);
+    assert_non_null(strstr(err.message, "options user and password"));
+    memset(err.message, 'x', sizeof err.message - 1);
+    err.message[sizeof err.message - 1] = '\0';
+    memcpy(err.sqlstate, "42704", 6);
+    assert_int_equal(sluice_pg_error_replication(&err, SLUICE_E_SCHEMA), SLUICE_E_SCHEMA);
+    assert_int_equal(strlen(err.message), sizeof err.message - 1);
+    assert_int_equal(sluice_pg_error_replication(NULL, SLUICE_E_IO), SLUICE_E_IO);
+}
+
 int pg_test_error(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(classes),
-                                       cmocka_unit_test(refused_connections)};
+                                       cmocka_unit_test(refused_connections),
+                                       cmocka_unit_test(replication_hints)};
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
 }
