@@ -85,6 +85,20 @@ static int retire_all(struct sluice_cli *cli, const struct sluice_pipeline *pipe
     return SLUICE_EXIT_OK;
 }
 
+/* To write, so that it is not done while the pipeline runs. One that never ran gets no state by this:
+ * *out stays NULL. */
+static sluice_status open_state(const struct sluice_pipeline *pipeline, struct sluice_state **out,
+                                struct sluice_error *err)
+{
+    SLUICE_TRY(
+        sluice_cli_state_open(pipeline->state_uri, pipeline->name, SLUICE_STATE_READ, out, err));
+    if (*out == NULL) {
+        return SLUICE_OK;
+    }
+    sluice_state_close(*out);
+    return sluice_cli_state_open(pipeline->state_uri, pipeline->name, SLUICE_STATE_RUN, out, err);
+}
+
 int sluice_cli_retire(struct sluice_cli *cli)
 {
     struct sluice_error err = SLUICE_ERROR_INIT;
@@ -104,9 +118,7 @@ int sluice_cli_retire(struct sluice_cli *cli)
         sluice_cli_out(cli, &text);
         goto out;
     }
-    /* RUN: not while the pipeline runs. */
-    if (sluice_cli_state_open(pipeline->state_uri, pipeline->name, SLUICE_STATE_RUN, &state, &err) <
-        0) {
+    if (open_state(pipeline, &state, &err) < 0) {
         code = sluice_cli_error_report(cli, pipeline->name, &err);
         goto out;
     }

@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "cli.h"
-#include "feed_view.h"
 #include "log/log.h"
 #include "options.h"
 #include "progress.h"
@@ -82,9 +81,8 @@ static const char *choose_outcome(const struct run *run, const struct sluice_run
     }
     int whole =
         view->total.streams_total > 0 && view->total.streams_complete == view->total.streams_total;
-    for (size_t i = 0; i < view->feed_count; i++) {
-        whole = whole && view->feeds[i]->feed.status == SLUICE_FEED_ENDED;
-    }
+    /* A feed that follows has no end of its own. */
+    whole = whole && view->feed_count == 0;
     return asked_to_stop(run) && !whole ? "stopped" : "ok";
 }
 

@@ -6,7 +6,7 @@ sluice_status sluice_peek_open(struct sluice_peek *peek, const struct sluice_pip
                                const struct sluice_pipeline_node *node,
                                struct sluice_cancel *cancel, struct sluice_error *err)
 {
-    *peek = (struct sluice_peek){.pipeline = pipeline, .node = node};
+    *peek = (struct sluice_peek){.pipeline = pipeline, .node = node, .mode = pipeline->mode};
     if (node->kind == SLUICE_TRANSFORM) {
         return SLUICE_OK;
     }
@@ -40,6 +40,19 @@ struct make_ctx {
     size_t count;
 };
 
+/* What a run in that mode would ask of a stream. */
+static uint32_t select_flags(int32_t mode)
+{
+    switch (mode) {
+    case SLUICE_MODE_CDC_ONLY:
+        return SLUICE_SELECT_CHANGES;
+    case SLUICE_MODE_FULL_LOAD_AND_CDC:
+        return SLUICE_SELECT_LOAD | SLUICE_SELECT_CHANGES;
+    default:
+        return SLUICE_SELECT_LOAD;
+    }
+}
+
 static sluice_status keep_select(void *vctx, const struct sluice_stream_desc *desc,
                                  const struct sluice_error *problem)
 {
@@ -60,7 +73,7 @@ static sluice_status keep_select(void *vctx, const struct sluice_stream_desc *de
     }
     out->items[ctx->count++] =
         (struct sluice_stream_select){.struct_size = sizeof *out->items,
-                                      .flags = SLUICE_SELECT_LOAD,
+                                      .flags = select_flags(ctx->peek->mode),
                                       .name = name,
                                       .include_count = (uint32_t)rule.include_count,
                                       .exclude_count = (uint32_t)rule.exclude_count,
@@ -86,7 +99,7 @@ sluice_status sluice_peek_plan_make(struct sluice_peek *peek,
         out->pointers[i] = &out->items[i];
     }
     out->plan = (struct sluice_source_plan){.struct_size = sizeof out->plan,
-                                            .mode = peek->pipeline->mode,
+                                            .mode = peek->mode,
                                             .parallelism = 1,
                                             .pipeline = peek->pipeline->name,
                                             .node = peek->node->id,

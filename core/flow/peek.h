@@ -9,6 +9,7 @@
 struct sluice_peek {
     const struct sluice_pipeline *pipeline;
     const struct sluice_pipeline_node *node;
+    int32_t mode; /* the pipeline's; full_load_only for those that only want rows */
     struct sluice_host_instance *host;
     const struct sluice_source_api *source_api; /* one of the two is set, by the node's kind */
     struct sluice_source *source;

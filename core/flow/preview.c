@@ -159,6 +159,8 @@ static sluice_status preview_source(struct preview *pv, size_t node, struct slui
             sluice_peek_open(&pv->peek, pv->pipeline, &pv->pipeline->nodes[node], pv->cancel, err);
     }
     if (status >= 0) {
+        /* Rows alone: nothing may be made at the source. */
+        pv->peek.mode = SLUICE_MODE_FULL_LOAD_ONLY;
         status = sluice_peek_plan_make(&pv->peek, pv->options, 0, &plan, err);
     }
     if (status >= 0 && plan.plan.stream_count > 0) {
