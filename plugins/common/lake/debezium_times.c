@@ -449,7 +449,9 @@ struct interval {
  * the last bit. */
 static int64_t interval_micros(const struct interval *iv)
 {
-    double seconds = (double)(iv->ns / BILLION) + (double)(iv->ns % BILLION / 1000) / 1e6;
+    int64_t whole = iv->ns / BILLION;
+    int64_t micros = iv->ns % BILLION / 1000;
+    double seconds = (double)whole + (double)micros / 1e6;
     double days = (double)(iv->years * 12 + iv->months) * (365.25 / 12.0) + (double)iv->days;
     double all = (((days * 24 + (double)iv->hours) * 60) + (double)iv->minutes) * 60 + seconds;
     double us = all * 1e6;
