@@ -132,7 +132,9 @@ def check_events(identity: str, wire: list, events: list) -> None:
                 # The value is in the old row: it was sent.
                 assert not final.unchanged, (change, final.unchanged)
             else:
-                assert set(final.unchanged) == unchanged, (final.unchanged, unchanged)
+                # A key that is toasted is in the old key, as is every key in the row.
+                keys = {name for name, key in zip(names, change.relation.keys, strict=True) if key}
+                assert set(final.unchanged) == unchanged - keys, (final.unchanged, unchanged)
             if pair:
                 assert (first.op, pair.op) == ("D", "I")
             elif identity == "full":
@@ -157,7 +159,9 @@ def test_no_identity_is_refused_before_anything_is_made(make_pipe, db):
         score.fault()
         result = pipe.once(rc=2)
         assert "public.nokey" in result.output and "public.nothing" in result.output, result.describe()
-        assert "ALTER TABLE public.nokey REPLICA IDENTITY FULL" in result.output, result.describe()
+        for remedy in ("ALTER TABLE public.nokey REPLICA IDENTITY FULL",
+                       "ALTER TABLE public.nothing REPLICA IDENTITY DEFAULT"):
+            assert remedy in result.output.replace('"', ""), result.describe()
         assert db.value("SELECT count(*) FROM pg_publication") == 0 and pipe.slot_row() is None and not pipe.keys()
         db.execute("UPDATE nokey SET v = 'b'", "DELETE FROM nothing")
         score.survive()
