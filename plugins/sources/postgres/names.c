@@ -34,7 +34,7 @@ static void fit_name(const char *base, const char *suffix, int exact, char out[P
     while (keep > 0 && ((uint8_t)base[keep] & 0xC0u) == 0x80u) {
         keep--; /* at a whole character */
     }
-    (void)snprintf(out, PG_NAME_SIZE, "%.*s_%08x%s", (int)keep, base, (unsigned)fnv32(base),
+    (void)snprintf(out, PG_NAME_SIZE, "%.*s_%08x%.20s", (int)keep, base, (unsigned)fnv32(base),
                    suffix);
 }
 
@@ -72,11 +72,130 @@ void pg_feed_names(const struct sluice_source *src, const char *pipeline,
     fit_name(feed->publications[0], "_ins", 1, feed->publications[1]);
 }
 
+/* Key words that are no name without quotes: PostgreSQL's reserved ones, and those reserved except
+ * as functions and types. */
+static const char *const reserved[] = {"all",
+                                       "analyse",
+                                       "analyze",
+                                       "and",
+                                       "any",
+                                       "array",
+                                       "as",
+                                       "asc",
+                                       "asymmetric",
+                                       "authorization",
+                                       "binary",
+                                       "both",
+                                       "case",
+                                       "cast",
+                                       "check",
+                                       "collate",
+                                       "collation",
+                                       "column",
+                                       "concurrently",
+                                       "constraint",
+                                       "create",
+                                       "cross",
+                                       "current_catalog",
+                                       "current_date",
+                                       "current_role",
+                                       "current_schema",
+                                       "current_time",
+                                       "current_timestamp",
+                                       "current_user",
+                                       "default",
+                                       "deferrable",
+                                       "desc",
+                                       "distinct",
+                                       "do",
+                                       "else",
+                                       "end",
+                                       "except",
+                                       "false",
+                                       "fetch",
+                                       "for",
+                                       "foreign",
+                                       "freeze",
+                                       "from",
+                                       "full",
+                                       "grant",
+                                       "group",
+                                       "having",
+                                       "ilike",
+                                       "in",
+                                       "initially",
+                                       "inner",
+                                       "intersect",
+                                       "into",
+                                       "is",
+                                       "isnull",
+                                       "join",
+                                       "lateral",
+                                       "leading",
+                                       "left",
+                                       "like",
+                                       "limit",
+                                       "localtime",
+                                       "localtimestamp",
+                                       "natural",
+                                       "not",
+                                       "notnull",
+                                       "null",
+                                       "offset",
+                                       "on",
+                                       "only",
+                                       "or",
+                                       "order",
+                                       "outer",
+                                       "overlaps",
+                                       "placing",
+                                       "primary",
+                                       "references",
+                                       "returning",
+                                       "right",
+                                       "select",
+                                       "session_user",
+                                       "similar",
+                                       "some",
+                                       "symmetric",
+                                       "system_user",
+                                       "table",
+                                       "tablesample",
+                                       "then",
+                                       "to",
+                                       "trailing",
+                                       "true",
+                                       "union",
+                                       "unique",
+                                       "user",
+                                       "using",
+                                       "variadic",
+                                       "verbose",
+                                       "when",
+                                       "where",
+                                       "window",
+                                       "with"};
+
+void pg_name_ident(struct sluice_pg_text *text, const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    int plain = n > 0 && name[n] == '\0' && (name[0] < '0' || name[0] > '9');
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0] && plain; i++) {
+        plain = strcmp(name, reserved[i]) != 0;
+    }
+    if (plain) {
+        sluice_pg_text_add(text, name);
+    }
+    else {
+        sluice_pg_text_ident(text, name);
+    }
+}
+
 void pg_relation_ident(struct sluice_pg_text *text, const struct pg_relation *relation)
 {
-    sluice_pg_text_ident(text, relation->schema);
+    pg_name_ident(text, relation->schema);
     sluice_pg_text_add(text, ".");
-    sluice_pg_text_ident(text, relation->name);
+    pg_name_ident(text, relation->name);
 }
 
 void pg_identity_remedy(struct sluice_pg_text *text, const struct pg_relation *relation,
@@ -92,7 +211,7 @@ void pg_identity_remedy(struct sluice_pg_text *text, const struct pg_relation *r
     }
     else {
         sluice_pg_text_add(text, " REPLICA IDENTITY USING INDEX ");
-        sluice_pg_text_ident(text, relation->identity_index);
+        pg_name_ident(text, relation->identity_index);
     }
 }
 
@@ -236,7 +355,7 @@ void pg_created_format(const struct pg_created *created, char *out, size_t cap)
     }
     for (uint32_t i = 0; i < created->publication_count; i++) {
         sluice_pg_text_add(&text, " publication=");
-        sluice_pg_text_ident(&text, created->publications[i]);
+        pg_name_ident(&text, created->publications[i]);
     }
     if (!text.failed && text.size < cap) {
         (void)snprintf(out, cap, "%s", text.data);

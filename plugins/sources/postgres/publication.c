@@ -135,7 +135,7 @@ static void add_create(struct sluice_pg_text *sql, const struct sluice_source *s
 {
     struct sluice_pg_text tables = {0};
     sluice_pg_text_add(sql, "CREATE PUBLICATION ");
-    sluice_pg_text_ident(sql, name);
+    pg_name_ident(sql, name);
     if (!insert_only && src->options.publication_mode == PG_PUBLICATION_ALL_TABLES) {
         sluice_pg_text_add(sql, " FOR ALL TABLES");
     }
@@ -181,13 +181,25 @@ static int must_be_there(const struct sluice_source *src, const struct sluice_so
            (chosen->select->flags & SLUICE_SELECT_LOAD) == 0;
 }
 
-static sluice_status removed(const char *publication, const char *stream, struct sluice_error *err)
+static sluice_status removed(const char *publication, const struct pg_chosen *chosen,
+                             struct sluice_error *err)
 {
-    return sluice_error_set(
-        err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
-        "table %s was taken out of publication %s while the pipeline followed it: its changes "
-        "since then are lost (hint: load it anew: sluice state reset --stream '%s' FILE)",
-        stream, publication, stream);
+    struct sluice_pg_text sql = {0};
+    sluice_pg_text_add(&sql, "ALTER PUBLICATION ");
+    pg_name_ident(&sql, publication);
+    sluice_pg_text_add(&sql, " ADD TABLE ");
+    pg_relation_ident(&sql, chosen->relation);
+    sluice_status st =
+        sluice_error_set(err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+                         "table %s was taken out of publication %s while the pipeline followed it: "
+                         "its changes since "
+                         "then are lost (hint: run as owner: %s, then load it anew: sluice state "
+                         "reset --stream '%s' "
+                         "FILE)",
+                         chosen->select->name, publication,
+                         sql.data != NULL && !sql.failed ? sql.data : "", chosen->select->name);
+    sluice_pg_text_free(&sql);
+    return st;
 }
 
 static sluice_status plan_create(struct sluice_source *src, const struct pg_facts *facts,
@@ -201,7 +213,7 @@ static sluice_status plan_create(struct sluice_source *src, const struct pg_fact
     for (uint32_t i = 0; i < count; i++) {
         if (chosen[i].insert_only == insert_only && chosen[i].relation->published == 0 &&
             must_be_there(src, plan, &chosen[i])) {
-            return removed(name, chosen[i].select->name, err);
+            return removed(name, &chosen[i], err);
         }
     }
     add_create(&create, src, facts, name, chosen, count, insert_only);
@@ -211,14 +223,14 @@ static sluice_status plan_create(struct sluice_source *src, const struct pg_fact
         (void)snprintf(what, sizeof what,
                        "publication %s is not there, and publication_mode: existing makes none",
                        name);
-        st = refuse(err, SLUICE_E_INVALID, &create, what);
+        st = refuse(err, SLUICE_E_NOT_FOUND, &create, what);
     }
     else if (facts->recovery) {
         (void)snprintf(what, sizeof what,
                        "publication %s is not there, and a standby cannot make it: make it at the "
                        "primary",
                        name);
-        st = refuse(err, SLUICE_E_INVALID, &create, what);
+        st = refuse(err, SLUICE_E_NOT_FOUND, &create, what);
     }
     else if (all && !facts->superuser) {
         st = refuse(err, SLUICE_E_PERMISSION, &create,
@@ -238,7 +250,7 @@ static sluice_status plan_create(struct sluice_source *src, const struct pg_fact
     }
     sluice_pg_text_add(sql, create.data != NULL ? create.data : "");
     sluice_pg_text_add(sql, "; COMMENT ON PUBLICATION ");
-    sluice_pg_text_ident(sql, name);
+    pg_name_ident(sql, name);
     sluice_pg_text_add(sql, " IS ");
     add_comment(sql, plan->pipeline);
     sluice_pg_text_add(sql, "; ");
@@ -281,7 +293,7 @@ static sluice_status plan_alter(struct sluice_source *src, const struct pg_facts
             continue;
         }
         if (must_be_there(src, plan, &chosen[i]) && r->published == 0) {
-            st = removed(publication->name, chosen[i].select->name, err);
+            st = removed(publication->name, &chosen[i], err);
         }
         other = r->owned ? other : r;
         add_table(&add, r, &added);
@@ -299,17 +311,17 @@ static sluice_status plan_alter(struct sluice_source *src, const struct pg_facts
     }
     if (dropped > 0) {
         sluice_pg_text_add(&own, "ALTER PUBLICATION ");
-        sluice_pg_text_ident(&own, publication->name);
+        pg_name_ident(&own, publication->name);
         sluice_pg_text_format(&own, " DROP TABLE %s; ", drop.data != NULL ? drop.data : "");
     }
     if (added > 0) {
         sluice_pg_text_add(&own, "ALTER PUBLICATION ");
-        sluice_pg_text_ident(&own, publication->name);
+        pg_name_ident(&own, publication->name);
         sluice_pg_text_format(&own, " ADD TABLE %s; ", add.data != NULL ? add.data : "");
     }
     if (facts->version >= PG_SINCE_ROOTS && publication->via_root != root) {
         sluice_pg_text_add(&own, "ALTER PUBLICATION ");
-        sluice_pg_text_ident(&own, publication->name);
+        pg_name_ident(&own, publication->name);
         sluice_pg_text_format(&own, " SET (publish_via_partition_root = %s); ",
                               root ? "true" : "false");
     }
@@ -345,12 +357,12 @@ static sluice_status check_operations(const struct pg_publication *publication, 
     struct sluice_pg_text sql = {0};
     char what[200];
     sluice_pg_text_add(&sql, "ALTER PUBLICATION ");
-    sluice_pg_text_ident(&sql, publication->name);
+    pg_name_ident(&sql, publication->name);
     sluice_pg_text_format(&sql, " SET (publish = '%s')",
                           insert_only ? "insert, truncate" : "insert, update, delete, truncate");
     (void)snprintf(what, sizeof what, "publication %s does not publish %s", publication->name,
                    insert_only ? "inserts" : "inserts, updates and deletes");
-    sluice_status st = refuse(err, SLUICE_E_INVALID, &sql, what);
+    sluice_status st = refuse(err, SLUICE_E_NOT_FOUND, &sql, what);
     sluice_pg_text_free(&sql);
     return st;
 }
@@ -367,7 +379,7 @@ static sluice_status check_root(const struct pg_publication *publication,
     return sluice_error_set(
         err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
         "publication %s publishes partitions under %s, but the pipeline reads %s (hint: option "
-        "partitions: %s, or: ALTER PUBLICATION \"%s\" SET (publish_via_partition_root = %s))",
+        "partitions: %s, or: ALTER PUBLICATION %s SET (publish_via_partition_root = %s))",
         publication->name, root ? "their own names" : "their root's name", chosen->select->name,
         root ? "leaves" : "root", publication->name, root ? "true" : "false");
 }
@@ -384,7 +396,7 @@ static sluice_status check_harm(const struct pg_publication_plan *plan,
     struct sluice_pg_text sql = {0};
     char what[400];
     sluice_pg_text_add(&sql, "ALTER PUBLICATION ");
-    sluice_pg_text_ident(&sql, first->name);
+    pg_name_ident(&sql, first->name);
     sluice_pg_text_add(&sql, " DROP TABLE ");
     pg_relation_ident(&sql, chosen->relation);
     (void)snprintf(
@@ -443,7 +455,7 @@ static sluice_status check_given(const struct sluice_source *src,
     uint32_t missing = 0;
     SLUICE_TRY(check_operations(publication, insert_only, err));
     sluice_pg_text_add(&sql, "ALTER PUBLICATION ");
-    sluice_pg_text_ident(&sql, publication->name);
+    pg_name_ident(&sql, publication->name);
     sluice_pg_text_add(&sql, " ADD TABLE ");
     sluice_status st = SLUICE_OK;
     for (uint32_t i = 0; i < count && st >= 0; i++) {
@@ -457,14 +469,15 @@ static sluice_status check_given(const struct sluice_source *src,
         }
         st = check_root(publication, c, err);
         if (st >= 0 && must_be_there(src, plan, c)) {
-            st = removed(publication->name, c->select->name, err);
+            st = removed(publication->name, c, err);
         }
-        add_table(&sql, c->relation, &missing);
+        sluice_pg_text_add(&sql, missing++ == 0 ? "" : ", ");
+        pg_relation_ident(&sql, c->relation);
     }
     if (st >= 0 && missing > 0) {
         (void)snprintf(what, sizeof what, "publication %s lacks %u of the chosen tables",
                        publication->name, missing);
-        st = refuse(err, SLUICE_E_INVALID, &sql, what);
+        st = refuse(err, SLUICE_E_NOT_FOUND, &sql, what);
     }
     if (st >= 0 && !publication->truncates) {
         sluice_log(src->host, SLUICE_LOG_WARN,

@@ -112,7 +112,7 @@ static sluice_status drop_publication(struct retire *t, const char *name, const 
     }
     t->found++;
     sluice_pg_text_add(&own, "DROP PUBLICATION ");
-    sluice_pg_text_ident(&own, name);
+    pg_name_ident(&own, name);
     sluice_status st = sluice_pg_text_check(&own, err);
     if (st < 0) {
         goto out;

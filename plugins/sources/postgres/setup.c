@@ -86,20 +86,25 @@ static sluice_status check_server(const struct setup *s, struct sluice_error *er
     const struct pg_facts *f = &s->facts;
     const struct pg_options *o = &s->src->options;
     if (strcmp(f->wal_level, "logical") != 0) {
-        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, SLUICE_ERROR_FATAL,
+        return sluice_error_set(err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_FATAL,
                                 "the server's wal_level is %s: changes cannot be captured (hint: "
                                 "ALTER SYSTEM SET wal_level = logical, then restart the server)",
                                 f->wal_level);
     }
     if (f->recovery && f->version < PG_SINCE_STANDBY) {
-        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, SLUICE_ERROR_FATAL,
+        return sluice_error_set(err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_FATAL,
                                 "the server is a standby: capturing changes from one needs "
                                 "PostgreSQL 16 (hint: connect to the primary)");
     }
     if (!f->can_replicate) {
-        return sluice_error_set(err, SLUICE_E_PERMISSION, SLUICE_ERROR_FATAL,
-                                "role %s may not replicate (hint: ALTER ROLE \"%s\" REPLICATION)",
-                                f->role, f->role);
+        struct sluice_pg_text role = {0};
+        pg_name_ident(&role, f->role);
+        sluice_status st =
+            sluice_error_set(err, SLUICE_E_PERMISSION, SLUICE_ERROR_FATAL,
+                             "role %s may not replicate (hint: ALTER ROLE %s REPLICATION)", f->role,
+                             role.data != NULL ? role.data : "");
+        sluice_pg_text_free(&role);
+        return st;
     }
     const char *newer = NULL;
     if (o->messages && f->version < PG_SINCE_MESSAGES) {
@@ -231,28 +236,56 @@ static sluice_status check_start(const struct setup *s, struct sluice_error *err
     return SLUICE_OK;
 }
 
+/* The server that the position is of, as far as can be told. */
+static sluice_status check_identity(const struct setup *s, struct sluice_error *err)
+{
+    const struct pg_feed_setup *feed = &s->src->feed;
+    char ours[24];
+    char theirs[24];
+    if (feed->resume == 0) {
+        return SLUICE_OK;
+    }
+    if (s->created.system[0] != '\0' && strcmp(s->created.system, s->system.id) != 0) {
+        return sluice_error_set(
+            err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+            "this is another server (system identifier %s) than the one that the changes came from "
+            "(%s) (hint: point the pipeline back at that one, or begin anew: sluice state reset "
+            "FILE, then sluice run FILE)",
+            s->system.id, s->created.system);
+    }
+    if (feed->resume > s->system.end) {
+        sluice_lsn_format(feed->resume, ours);
+        sluice_lsn_format(s->system.end, theirs);
+        return sluice_error_set(
+            err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+            "the server's log ends at %s, before our position %s: it was restored from a backup, "
+            "or "
+            "is another server (hint: begin anew: sluice state reset FILE, then sluice run FILE)",
+            theirs, ours);
+    }
+    return SLUICE_OK;
+}
+
 static sluice_status check_slot(struct setup *s, struct sluice_error *err)
 {
     struct pg_feed_setup *feed = &s->src->feed;
-    char ours[24];
-    char theirs[24];
     if (s->slot.exists) {
         SLUICE_TRY(pg_slot_check(&s->slot, feed->slot, s->facts.database, err));
     }
     if (feed->resume != 0) {
-        if (feed->resume > s->system.end) {
-            sluice_lsn_format(feed->resume, ours);
-            sluice_lsn_format(s->system.end, theirs);
-            return sluice_error_set(
-                err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
-                "the server's log ends at %s, before our position %s: it was restored from a "
-                "backup, or is another server (hint: begin anew: sluice state reset FILE, then "
-                "sluice run FILE)",
-                theirs, ours);
-        }
         SLUICE_TRY(pg_slot_gap(feed->slot, &s->slot, feed->resume, err));
     }
-    return check_start(s, err);
+    SLUICE_TRY(check_start(s, err));
+    if (s->facts.slots_used >= s->facts.slots_max && (!s->slot.exists || s->load_count > 0)) {
+        return sluice_error_set(
+            err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_FATAL,
+            "all %d replication slots of the server are taken, and %s is needed (hint: ALTER "
+            "SYSTEM "
+            "SET max_replication_slots = …, then restart it; or drop unused ones: SELECT * FROM "
+            "pg_replication_slots)",
+            s->facts.slots_max, s->slot.exists ? "a temporary one for the load" : "one");
+    }
+    return SLUICE_OK;
 }
 
 /* ---------------------------------------------------------------- making --------------------- */
@@ -366,13 +399,20 @@ static void finish(struct setup *s)
                                              .start = {feed->start_position, 8}};
 }
 
-static sluice_status run(struct setup *s, struct sluice_error *err)
+/* All that can be wrong is found before anything is made. */
+static sluice_status check_all(struct setup *s, struct sluice_error *err)
 {
     struct sluice_source *src = s->src;
-    SLUICE_TRY(read_plan(s, err));
     SLUICE_TRY(pg_control_begin(src, err));
     SLUICE_TRY(pg_facts_read(src->control, &s->facts, err));
     SLUICE_TRY(check_server(s, err));
+    sluice_status st =
+        sluice_pg_repl_connect(&src->options.conn, src->host, src->registry, 0, &s->conn, err);
+    if (st < 0) {
+        return explain_connect(s, err);
+    }
+    SLUICE_TRY(pg_system_identify(s->conn, &s->system, err));
+    SLUICE_TRY(check_identity(s, err));
     SLUICE_TRY(choose(s, err));
     SLUICE_TRY(pg_chosen_check(src, &s->facts, &s->catalog, s->chosen, s->chosen_count, err));
     SLUICE_TRY(pg_publication_plan_make(src, &s->facts, s->plan, &s->catalog, s->chosen,
@@ -384,14 +424,7 @@ static sluice_status run(struct setup *s, struct sluice_error *err)
     }
     SLUICE_TRY(pg_slot_read(src->control, src->feed.slot, &s->slot, err));
     SLUICE_TRY(wait_busy(s, err));
-    sluice_status st =
-        sluice_pg_repl_connect(&src->options.conn, src->host, src->registry, 0, &s->conn, err);
-    if (st < 0) {
-        return explain_connect(s, err);
-    }
-    SLUICE_TRY(pg_system_identify(s->conn, &s->system, err));
-    SLUICE_TRY(check_slot(s, err));
-    return make(s, err);
+    return check_slot(s, err);
 }
 
 sluice_status pg_feed_setup(struct sluice_source *src, const struct sluice_source_plan *plan,
@@ -399,7 +432,13 @@ sluice_status pg_feed_setup(struct sluice_source *src, const struct sluice_sourc
 {
     struct setup s = {.src = src, .plan = plan};
     pg_created_parse(plan->created, &s.created);
-    sluice_status st = run(&s, err);
+    sluice_status st = read_plan(&s, err);
+    if (st >= 0) {
+        st = check_all(&s, err);
+    }
+    if (st >= 0) {
+        st = make(&s, err);
+    }
     if (st >= 0) {
         finish(&s);
     }

@@ -29,7 +29,9 @@ void pg_default_name(const char *pipeline, char out[PG_NAME_SIZE]);
 /* The options' or default names of slot and publications. */
 void pg_feed_names(const struct sluice_source *src, const char *pipeline,
                    struct pg_feed_setup *feed);
-/* "schema"."table" */
+/* A name as SQL takes it, quoted where it must be: statements are shown to people too. */
+void pg_name_ident(struct sluice_pg_text *text, const char *name);
+/* schema.table, likewise */
 void pg_relation_ident(struct sluice_pg_text *text, const struct pg_relation *relation);
 /* What to run so that the relation has an identity: ALTER TABLE …; */
 void pg_identity_remedy(struct sluice_pg_text *text, const struct pg_relation *relation,

@@ -414,12 +414,18 @@ static sluice_status verify_tables(const struct sluice_source *src, struct sluic
     if (st >= 0 && PQntuples(r) > 0) {
         struct pg_relation relation = {.schema = PQgetvalue(r, 0, 1), .name = PQgetvalue(r, 0, 0)};
         char *name = pg_stream_name(&relation);
+        struct sluice_pg_text alter = {0};
+        sluice_pg_text_add(&alter, "ALTER PUBLICATION ");
+        pg_name_ident(&alter, feed->publications[0]);
+        sluice_pg_text_add(&alter, " ADD TABLE ");
+        pg_relation_ident(&alter, &relation);
         st = sluice_error_set(
             err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
-            "table %s was taken out of publication %s: its changes since then are lost (hint: "
-            "ALTER "
-            "PUBLICATION … ADD TABLE, then load it anew: sluice state reset --stream '%s' FILE)",
-            name != NULL ? name : "", feed->publications[0], name != NULL ? name : "");
+            "table %s was taken out of publication %s: its changes since then are lost (hint: run "
+            "as owner: %s, then load it anew: sluice state reset --stream '%s' FILE)",
+            name != NULL ? name : "", feed->publications[0],
+            alter.data != NULL && !alter.failed ? alter.data : "", name != NULL ? name : "");
+        sluice_pg_text_free(&alter);
         free(name);
     }
     PQclear(r);
