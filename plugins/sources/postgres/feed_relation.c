@@ -79,6 +79,7 @@ static void relation_clear(struct feed_relation *rel)
     rel->before = NULL;
     rel->described = 0;
     rel->bound = 0;
+    rel->tried = 0;
 }
 
 void pg_feed_relations_free(struct pg_feed *feed)

@@ -197,8 +197,8 @@ static sluice_status load_facts(struct pg_feed *feed, struct sluice_pg_conn *con
         " AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY(k.conkey))";
     static const char formats_sql[] =
         "SELECT pg_catalog.format_type(u.t, u.m), EXISTS (SELECT FROM pg_catalog.pg_type y"
-        " WHERE y.oid = u.t) FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.int4[])"
-        " WITH ORDINALITY AS u(t, m, n) ORDER BY u.n";
+        " WHERE y.oid = u.t) FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]),"
+        " pg_catalog.unnest($2::pg_catalog.int4[])) WITH ORDINALITY AS u(t, m, n) ORDER BY u.n";
     /* In the index's own order, which the log does not tell. */
     static const char key_sql[] =
         "SELECT a.attname FROM pg_catalog.pg_index i"
