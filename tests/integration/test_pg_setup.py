@@ -918,3 +918,85 @@ def test_no_slot_is_free(setup_binary: Path):
             assert "all 1 replication slots of the server are taken" in err and "max_replication_slots" in err
     finally:
         server.destroy()
+
+
+# ---------------------------------------------------------------- check
+
+
+def test_check_possible(made: Setup):
+    answer = made.ok("--do", "check", "public.t", "public.u")
+    assert answer.finding("change capture") == [
+        "ok", "change capture", "", "change data capture is possible here", ""]
+    assert answer.finding("replication connection")[0] == "ok"
+    assert answer.finding(f"slot {made.name}")[3] == "is not there yet; the first run makes it"
+    assert answer.finding(f"publication {made.name}")[3] == "is not there yet; the first run makes it"
+    assert "no limit" in answer.finding("max_slot_wal_keep_size")[3]
+    made.nothing_made()
+    made.ok("public.t")
+    answer = made.ok("--do", "check", "public.t")
+    assert "stands at" in answer.finding(f"slot {made.name}")[3]
+    assert answer.finding(f"publication {made.name}")[3] == "is ours, with exactly the chosen tables"
+    answer = made.ok("--do", "check", "public.t", "public.u")
+    assert "in step" in answer.finding(f"publication {made.name}")[3]
+    # The slot of a pipeline that has gone back to full loads.
+    answer = made.ok("--do", "check", "--mode", "full_load_only", "public.t")
+    slot = answer.finding(f"slot {made.name}")
+    assert slot[0] == "warn" and "sluice retire" in slot[4]
+    assert answer.finding("mode")[3].startswith("full_load_only: what changes after the load is not captured")
+
+
+def test_check_says_why_not(setup_binary: Path):
+    server = pg.PgServer.create({"wal_level": "replica", "max_replication_slots": "0"})
+    try:
+        with server.database() as db:
+            db.execute("CREATE TABLE t (id int)", "CREATE VIEW v AS SELECT 1 AS a")
+            made = Setup(db, setup_binary)
+            with role(db) as name:
+                db.execute(f"GRANT SELECT ON t, v TO {name}")
+                answer = made.ok("--do", "check", "public.t", "public.v", user=name, password="r")
+                assert answer.finding("wal_level")[0] == "error"
+                assert answer.finding("max_replication_slots")[0] == "error"
+                assert answer.finding("role")[4] == f"ALTER ROLE {name} REPLICATION"
+                assert [f for f in answer.findings if f[1] == "public.t" and f[0] == "error"] == [
+                    ["error", "public.t", "without_identity", "has no replica identity: once published, its updates"
+                     " and deletes would fail at the source", "ALTER TABLE public.t REPLICA IDENTITY FULL"]]
+                assert answer.finding("public.v")[3] == "has no changes to capture: it is a view"
+                publication = answer.finding(f"publication {made.name}")
+                assert publication[0] == "error" and "no CREATE right on database" in publication[3]
+                assert publication[4].startswith("run as owner: CREATE PUBLICATION")
+                last = answer.finding("change capture")
+                assert last[0] == "error"
+                assert last[3] == ("not possible here yet, because of: wal_level, role, max_replication_slots,"
+                                   f" replica identities, publication {made.name}")
+                # A pipeline of full loads is told the same as a mere fact.
+                answer = made.ok("--do", "check", "--mode", "full_load_only", "public.t", user=name, password="r")
+                assert answer.finding("wal_level")[0] == answer.finding("change capture")[0] == "info"
+                assert not [f for f in answer.findings if f[0] == "error"]
+    finally:
+        server.destroy()
+
+
+def test_check_of_slot_and_publication_of_others(made: Setup):
+    made.db.execute(f"SELECT pg_create_logical_replication_slot('{made.name}', 'test_decoding')",
+                    "CREATE PUBLICATION mine FOR TABLE t")
+    answer = made.ok("--do", "check", "public.t", "public.u", publication="mine")
+    assert "of plugin test_decoding" in answer.finding(f"slot {made.name}")[3]
+    assert answer.finding("publication mine")[4] == "run as owner: ALTER PUBLICATION mine ADD TABLE public.u"
+
+
+def test_no_wal_senders(setup_binary: Path):
+    server = pg.PgServer.create()
+    try:
+        with server.database() as db:
+            db.execute("CREATE TABLE t (id int PRIMARY KEY)")
+            made = Setup(db, setup_binary)
+            server_conf = server.data / "postgresql.conf"
+            with open(server_conf, "a", encoding="utf-8") as conf:
+                conf.write("max_wal_senders = '0'\nwal_level = 'logical'\n")
+            server.restart()
+            answer = made.ok("--do", "check", "public.t")
+            assert answer.finding("max_wal_senders")[0] == "error"
+            assert "53300" in made.fail("public.t") or "max_wal_senders" in made.fail("public.t")
+            made.nothing_made()
+    finally:
+        server.destroy()

@@ -211,13 +211,23 @@ sluice_status pg_slot_create(struct sluice_source *src, struct sluice_pg_conn *c
 
 /* ---------------------------------------------------------------- check_changes.c ------------ */
 
-/* Findings about feeds. `failed` of the visitor is kept by the caller. */
-struct pg_check_report {
-    void (*report)(void *ctx, const struct sluice_finding *finding);
-    void *ctx;
+/* One check under way: check.c reports on loads, check_changes.c on feeds. */
+struct pg_check {
+    struct sluice_source *src;
+    struct sluice_pg_conn *conn;
+    const struct sluice_source_plan *plan; /* may be NULL */
+    sluice_finding_visit visit;
+    void *vctx;
+    sluice_status status;       /* of the visitor: OK, END, or an error */
+    struct sluice_pg_text role; /* as SQL takes it */
+    struct pg_catalog catalog;
 };
-sluice_status pg_check_changes(struct sluice_source *src, const struct sluice_source_plan *plan,
-                               struct pg_catalog *catalog, const struct pg_check_report *report,
+void pg_check_report(struct pg_check *check, int32_t severity, const char *subject, const char *key,
+                     const char *remedy, const char *format, ...) SLUICE_PRINTF(6, 7);
+/* Is change capture possible here, and if not, why? `chosen` are the plan's tables that exist, with
+ * their columns loaded. */
+sluice_status pg_check_changes(struct pg_check *check, const uint32_t *chosen,
+                               const struct sluice_stream_select *const *selects, uint32_t count,
                                struct sluice_error *err) SLUICE_MUST_CHECK;
 
 #endif /* SLUICE_PG_SETUP_H */
