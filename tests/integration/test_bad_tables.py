@@ -259,23 +259,9 @@ def test_another_database_in_the_middle_of_a_load(engine, pg_server, make_pipeli
         run.interrupt()
         run.wait().expect(0)
         path = engine.write({**pipeline, "sources": {"src": {"plugin": "postgres", "config": two.config()}}})
-        result = engine.cmd("run", str(path)).expect(1)
+        result = engine.cmd("run", str(path)).expect(3)
         assert "p: source src: this is another database (" in result.stderr, result.describe()
         assert f"  hint: point the pipeline back at that one, or begin anew: sluice state reset {path}" in result.stderr
         engine.cmd("state", "reset", str(path), "--yes").expect(0)
         engine.cmd("run", str(path)).expect(0)
         assert lake.compare_all(read(workdir), two, ["public.a", "public.b"]) == "lost=0 dup=0 diff=0"
-
-
-# ---------------------------------------------------------------- modes that are not there yet
-
-
-@pytest.mark.parametrize("mode", ["full_load_and_cdc", "cdc_only"])
-def test_changes_are_refused_by_name(engine, db, make_pipeline, workdir, mode):
-    path = engine.write(make_pipeline(db.config(), {"out": file_sink(workdir)}, mode=mode))
-    for command in ("run", "validate", "plan", "check"):
-        result = engine.cmd(command, str(path)).expect(2)
-        assert re.search(rf"pipeline\.yaml:\d+:\d+: error: source postgres cannot deliver changes, which mode {mode}"
-                         r" needs \(sources\.src\)\n  hint: use mode: full_load_only", result.stderr), result.describe()
-        assert "sink file cannot take changes" in result.stderr
-    assert not (workdir / "lake").exists()
