@@ -162,6 +162,17 @@ def test_snapshot_is_the_slots(made: Setup):
     assert answer.rc == 0 and answer.rows == {"public.t": 100}
 
 
+@pytest.mark.parametrize("statement", [
+    "TRUNCATE t", "ALTER TABLE t ALTER v TYPE varchar(5)", "ALTER TABLE t RENAME v TO w", "ALTER TABLE t DROP v",
+    "DROP TABLE t", "ALTER TABLE t RENAME TO other"])
+def test_table_changed_before_it_was_read(made: Setup, statement: str):
+    """The snapshot cannot show it any more: it is loaded anew, under another one."""
+    child, head = made.pause("public.t")
+    made.db.execute(statement)
+    answer = made.finish(child, "\n", head)
+    assert answer.rc == 1 and "load:public.t:0001: SNAPSHOT_LOST: " in answer.err, answer.err
+
+
 def test_load_points_are_exact_under_writes(made: Setup):
     """Each snapshot holds exactly the transactions whose commits end at or before its position."""
     made.ok("public.t")
@@ -623,6 +634,23 @@ def test_rights(made: Setup):
         assert answer.rows == {"public.t": 100} and "publication" not in answer.created
         made.ok("--do", "retire", "--created", answer.created, **user)
         assert made.slots() == []
+
+
+def test_row_security(made: Setup):
+    """Policies thin out the load, not the changes: refused."""
+    with role(made.db) as name:
+        user = {"user": name, "password": "r"}
+        made.db.execute(
+            f"ALTER ROLE {name} REPLICATION", f"GRANT SELECT ON t TO {name}", f"GRANT USAGE ON SCHEMA public TO {name}",
+            f"CREATE PUBLICATION {made.name} FOR TABLE ONLY t", "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+            "CREATE POLICY few ON t USING (id < 10)")
+        err = made.fail("public.t", **user)
+        assert f"PERMISSION (fatal): table public.t: row security applies to role {name}" in err
+        assert f"ALTER ROLE {name} BYPASSRLS" in err and made.slots() == []
+        check = made.ok("--do", "check", "public.t", **user)
+        assert check.finding("public.t")[0] == "error"
+        made.db.execute(f"ALTER ROLE {name} BYPASSRLS")
+        assert made.ok("public.t", **user).rows == {"public.t": 100}
 
 
 # ---------------------------------------------------------------- slots of others, gaps

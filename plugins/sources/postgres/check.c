@@ -139,6 +139,8 @@ static void table_remedy(struct pg_check *c, const struct pg_stream *stream, cha
 
 static void check_table(struct pg_check *c, const struct pg_stream *stream)
 {
+    int changes =
+        c->plan->mode == SLUICE_MODE_CDC_ONLY || c->plan->mode == SLUICE_MODE_FULL_LOAD_AND_CDC;
     const struct pg_relation *r = stream->relation;
     char remedy[400];
     if (stream->problem.status < 0) {
@@ -150,7 +152,7 @@ static void check_table(struct pg_check *c, const struct pg_stream *stream)
     if (r->row_security) {
         (void)snprintf(remedy, sizeof remedy, "ALTER ROLE %.200s BYPASSRLS", c->role.data);
         pg_check_report(
-            c, SLUICE_FINDING_WARN, stream->name, NULL, remedy,
+            c, changes ? SLUICE_FINDING_ERROR : SLUICE_FINDING_WARN, stream->name, NULL, remedy,
             "row security applies to the role: only the rows that its policies show are loaded");
     }
     if (r->row_estimate < 0 && r->kind != 'v' && r->kind != 'p' && r->kind != 'f') {

@@ -309,6 +309,28 @@ static sluice_status check_keys(const struct pg_facts *facts, const struct pg_ch
     return SLUICE_OK;
 }
 
+/* Policies would thin out the load, but not the changes. */
+static sluice_status check_policies(const struct pg_facts *facts, const struct pg_chosen *chosen,
+                                    uint32_t count, struct sluice_error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!chosen[i].relation->row_security ||
+            (chosen[i].select->flags & SLUICE_SELECT_LOAD) == 0) {
+            continue;
+        }
+        struct sluice_pg_text role = {0};
+        pg_name_ident(&role, facts->role);
+        sluice_status st = sluice_error_set(
+            err, SLUICE_E_PERMISSION, SLUICE_ERROR_FATAL,
+            "table %s: row security applies to role %s: the load would have fewer rows than the "
+            "changes are of (hint: ALTER ROLE %s BYPASSRLS)",
+            chosen[i].select->name, facts->role, role.data != NULL ? role.data : "");
+        sluice_pg_text_free(&role);
+        return st;
+    }
+    return SLUICE_OK;
+}
+
 sluice_status pg_chosen_check(struct sluice_source *src, const struct pg_facts *facts,
                               const struct pg_catalog *catalog, struct pg_chosen *chosen,
                               uint32_t count, struct sluice_error *err)
@@ -335,5 +357,6 @@ sluice_status pg_chosen_check(struct sluice_source *src, const struct pg_facts *
     }
     pg_list_free(&remedies);
     SLUICE_TRY(st);
+    SLUICE_TRY(check_policies(facts, chosen, count, err));
     return check_keys(facts, chosen, count, err);
 }

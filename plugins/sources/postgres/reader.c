@@ -374,6 +374,17 @@ static sluice_status check_guard(const struct sluice_reader *rd, const PGresult 
     return SLUICE_OK;
 }
 
+/* The table is no longer what the snapshot shows. A load alone fails it; where changes are followed
+ * it is loaded anew, since the feed has what happened to it. */
+static sluice_status changed(const struct sluice_reader *rd, struct sluice_error *err)
+{
+    if (err != NULL && rd->src->feed.wanted) {
+        err->status = SLUICE_E_SNAPSHOT_LOST;
+        err->flags = 0;
+    }
+    return rd->src->feed.wanted ? SLUICE_E_SNAPSHOT_LOST : SLUICE_E_SCHEMA;
+}
+
 /* One result of the statements. OK = go on, END = there are no more. */
 static sluice_status take_result(struct sluice_reader *rd, struct sluice_error *err)
 {
@@ -411,7 +422,7 @@ static sluice_status take_result(struct sluice_reader *rd, struct sluice_error *
         break;
     }
     PQclear(result);
-    return st;
+    return st == SLUICE_E_SCHEMA ? changed(rd, err) : st;
 }
 
 /* After an error of the server alone, the connection is good for the next shard. */
