@@ -216,6 +216,24 @@ static int run_all(struct run *run, struct sluice_pipeline **pipelines, size_t c
     return code;
 }
 
+/* Files run one after the other: one that follows changes must be the last. */
+static int check_order(struct sluice_cli *cli, struct sluice_pipeline **pipelines, size_t count)
+{
+    for (size_t i = 0; i + 1 < count; i++) {
+        if (!sluice_cli_options_end(cli, pipelines[i])) {
+            struct sluice_str message = SLUICE_STR_INIT;
+            sluice_str_printf(&message,
+                              "%s follows changes until it is stopped: %s would never begin",
+                              pipelines[i]->name, pipelines[i + 1]->name);
+            sluice_cli_error(cli, SLUICE_E_INVALID, sluice_str_text(&message),
+                             "run each in a process of its own, or give --once");
+            sluice_str_free(&message);
+            return SLUICE_EXIT_CONFIG;
+        }
+    }
+    return SLUICE_EXIT_OK;
+}
+
 int sluice_cli_run(struct sluice_cli *cli)
 {
     const struct sluice_cli_list *files = &cli->args.words;
@@ -250,6 +268,9 @@ int sluice_cli_run(struct sluice_cli *cli)
         int one = sluice_cli_pipeline_open(cli, files->items[i], &pipelines[i]);
         one = one == SLUICE_EXIT_OK ? sluice_cli_options_fit(cli, pipelines[i]) : one;
         code = one > code ? one : code;
+    }
+    if (code == SLUICE_EXIT_OK) {
+        code = check_order(cli, pipelines, files->count);
     }
     if (code == SLUICE_EXIT_OK) {
         code = run_all(&run, pipelines, files->count);

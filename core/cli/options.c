@@ -74,6 +74,13 @@ int sluice_cli_options_fit(struct sluice_cli *cli, const struct sluice_pipeline 
     return SLUICE_EXIT_OK;
 }
 
+int sluice_cli_options_end(const struct sluice_cli *cli, const struct sluice_pipeline *pipeline)
+{
+    return pipeline->mode == SLUICE_MODE_FULL_LOAD_ONLY ||
+           sluice_cli_args_has(&cli->args, SLUICE_OPT_ONCE) ||
+           sluice_cli_args_has(&cli->args, SLUICE_OPT_UNTIL);
+}
+
 const char *sluice_cli_changes_text(const struct sluice_pipeline *pipeline)
 {
     int source = 0;

@@ -11,6 +11,8 @@
 int sluice_cli_options_read(struct sluice_cli *cli, struct sluice_str *until);
 /* Whether the options fit the mode of the pipeline. Exit code. */
 int sluice_cli_options_fit(struct sluice_cli *cli, const struct sluice_pipeline *pipeline);
+/* Whether a run of it, as the options say, ends by itself. */
+int sluice_cli_options_end(const struct sluice_cli *cli, const struct sluice_pipeline *pipeline);
 /* For pipelines that load alone though their source has changes: that they are not captured, and what
  * to set. NULL = nothing to say. */
 const char *sluice_cli_changes_text(const struct sluice_pipeline *pipeline);

@@ -76,6 +76,16 @@ def test_no_part_of_a_feed(engine, make_pipeline, workdir, mode, command):
     assert not (workdir / "lake").exists()
 
 
+def test_one_that_follows_must_be_the_last(made):
+    once = made.engine.write(generate(), "gen.yaml")
+    result = made.engine.cmd("run", str(made.path), str(once)).expect(2)
+    assert f"{made.name} follows changes until it is stopped: gen would never begin" in result.stderr
+    assert not slots(made.db)
+    made.engine.cmd("run", str(made.path), str(once), "--once").expect(0)
+    result = made.engine.cmd("run", str(once), str(made.path), "--until", "0/1").expect(2)
+    assert "gen: --until: mode full_load_only has no changes" in result.stderr
+
+
 def test_a_condition_is_warned_of(made):
     made.tables = {"include": ["public.*"], "rules": [{"match": "public.item", "where": "id > 5"}]}
     result = made.engine.cmd("validate", str(made.write())).expect(0)
