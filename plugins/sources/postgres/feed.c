@@ -406,7 +406,8 @@ static sluice_status wait_more(struct pg_feed *feed, int64_t now, int64_t deadli
     else if (!feed->in_tx && feed->position > feed->delivered) {
         until = earlier(until, feed->heartbeat_due_us);
     }
-    if (feed->end != 0 || feed->until_us != 0) {
+    /* With something pending nobody asks, so that the time to ask may have passed. */
+    if (!feed->in_tx && feed->pending_first == NULL && (feed->end != 0 || feed->until_us != 0)) {
         until = earlier(until, feed->ask_due_us);
     }
     set_coalescing(feed, behind);
