@@ -10,7 +10,7 @@ from support.pipe import file_sink
 from support.score import Score
 
 # Types that have a binary form which the engine reads.
-BINARY = ("boolean", "smallint", "integer", "bigint", "oid", "real", "double precision", "numeric", "numeric(15,2)",
+BINARY = ("boolean", "smallint", "integer", "bigint", "oid", "real", "double precision", "numeric(15,2)",
           "numeric(38,10)", "text", "varchar(10)", "bytea", "date", "time", "timestamp", "timestamptz", "uuid", "jsonb")
 
 # What no identity index or update can find again is found by id alone.

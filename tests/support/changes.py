@@ -409,7 +409,7 @@ def source_rows(db: PgDatabase, relation: str, as_csv: bool = False, select: str
         return
     with db.connect(autocommit=False) as conn, conn.cursor(name="source") as cursor:
         cursor.itersize = 5000
-        cursor.execute(f"SELECT row_to_json(r)::text FROM ({select}) r")  # type: ignore[arg-type]
+        cursor.execute(f"SELECT row_to_json(_sluice_row)::text FROM ({select}) _sluice_row")  # type: ignore[arg-type]
         for (text,) in cursor:
             yield decode(text)
 

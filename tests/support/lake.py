@@ -504,7 +504,7 @@ def source_lines(db: PgDatabase, select: str) -> Iterator[str]:
     """row_to_json of every row of a SELECT, line breaks of json values as spaces."""
     with db.connect(autocommit=False) as conn, conn.cursor(name="source") as cursor:
         cursor.itersize = 5000
-        cursor.execute(f"SELECT row_to_json(r)::text FROM ({select}) r")  # type: ignore[arg-type]
+        cursor.execute(f"SELECT row_to_json(_sluice_row)::text FROM ({select}) _sluice_row")  # type: ignore[arg-type]
         for (text,) in cursor:
             yield text.replace("\n", " ")
 

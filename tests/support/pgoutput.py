@@ -50,6 +50,11 @@ class Transaction:
     def pos(self) -> str:
         return f"{self.end_lsn:016x}"
 
+    @property
+    def early_pos(self) -> str:
+        """The position of rows that were handed over before their commit was known."""
+        return f"{self.commit_lsn + 1:016x}"
+
 
 class _Cursor:
     def __init__(self, data: bytes):

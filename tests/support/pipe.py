@@ -177,7 +177,9 @@ class Pipe:
 
     def wait_caught_up(self, run: sluice.Running | None = None, timeout: float = 60) -> None:
         """Until what is committed now is acknowledged, that is: durable in every sink."""
-        target = self.db.value("SELECT pg_current_wal_lsn()::text")
+        # Also what was committed asynchronously; the message takes the log past a page's end.
+        target = self.db.value("SELECT pg_current_wal_insert_lsn()::text")
+        self.db.execute("SELECT pg_logical_emit_message(false, 'test', 'x')")
         self.wait_for(
             lambda: self.db.value(
                 "SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s",
