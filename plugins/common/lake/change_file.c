@@ -229,43 +229,57 @@ sluice_status sluice_lake_change_file_append(struct sluice_lane *lane,
     return st < 0 ? sluice_lake_error_at(err, "writing", table->file->key) : SLUICE_OK;
 }
 
-sluice_status sluice_lake_change_file_finish(struct sluice_lane *lane,
-                                             struct sluice_lake_change_table *table,
-                                             struct sluice_error *err)
+sluice_status sluice_lake_change_file_flush(struct sluice_lane *lane,
+                                            struct sluice_lake_change_table *table,
+                                            struct sluice_lake_change_writer *writer,
+                                            struct sluice_error *err)
 {
-    struct sluice_lake_change_writer *writer = table->writer;
     struct sluice_lake_file *file = table->file;
     const struct sluice_bytes last = {table->last, table->last_size};
-    if (file == NULL) {
-        return SLUICE_OK;
-    }
     sluice_status st = SLUICE_OK;
     free(file->last_pos);
     file->last_pos = hex_of(last);
     if (file->last_pos == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a file");
     }
-    if (writer == NULL) {
-        writer = &lane->changes->whole;
-        st = writer_make(lane, writer, err);
-        if (st >= 0) {
-            st = sluice_lake_object_open(&writer->object, file->key, lane->sink->content_type, err);
-        }
+    if (table->writer != NULL) {
+        writer = table->writer;
+    }
+    else {
+        SLUICE_TRY(writer_make(lane, writer, err));
+        st = sluice_lake_object_open(&writer->object, file->key, lane->sink->content_type, err);
         if (st >= 0) {
             st = sluice_lake_file_write(lane, &writer->object, table->data, table->size, err);
         }
     }
     if (st >= 0) {
-        st = sluice_lake_file_seal(lane, &writer->object, file, err);
+        st = sluice_lake_file_end(lane, &writer->object, file, err);
     }
     if (st < 0) {
-        if (writer->codec != NULL) {
-            sluice_lake_object_abort(&writer->object);
-        }
+        sluice_lake_object_abort(&writer->object);
         return sluice_lake_error_at(err, "writing", file->key);
     }
+    return SLUICE_OK;
+}
+
+sluice_status sluice_lake_change_file_keep(struct sluice_lane *lane,
+                                           struct sluice_lake_change_table *table,
+                                           struct sluice_error *err)
+{
+    SLUICE_TRY(sluice_lake_file_keep(lane, table->file, err));
     deactivate(lane, table);
     return SLUICE_OK;
+}
+
+sluice_status sluice_lake_change_file_finish(struct sluice_lane *lane,
+                                             struct sluice_lake_change_table *table,
+                                             struct sluice_error *err)
+{
+    if (table->file == NULL) {
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sluice_lake_change_file_flush(lane, table, &lane->changes->whole, err));
+    return sluice_lake_change_file_keep(lane, table, err);
 }
 
 sluice_status sluice_lake_change_files_shrink(struct sluice_lane *lane, struct sluice_error *err)

@@ -298,10 +298,7 @@ sluice_status sluice_lake_changes_finish(struct sluice_lane *lane, uint64_t epoc
 {
     struct sluice_lake_changes *changes = lane->changes;
     changes->epoch = epoch > changes->epoch_least ? epoch : changes->epoch_least;
-    while (changes->active_count > 0) {
-        SLUICE_TRY(sluice_lake_change_file_finish(lane, changes->active[0], err));
-    }
-    return SLUICE_OK;
+    return sluice_lake_change_files_finish(lane, err);
 }
 
 static int by_stream(const void *a, const void *b)

@@ -16,6 +16,7 @@ enum {
     SLUICE_LAKE_TABLE_BUFFER_MAX = 1 << 20, /* encoded bytes of a table before it streams */
     SLUICE_LAKE_LANE_BUFFER_MAX = 10 << 20, /* of all tables of the lane */
     SLUICE_LAKE_STREAMING_MAX = 2,          /* tables that stream at once */
+    SLUICE_LAKE_FLUSHERS_MAX = 4,           /* files that are ended at once */
     SLUICE_LAKE_ENCODERS_KEPT = 512,        /* over the end of an epoch */
     SLUICE_LAKE_CHANGE_BUCKETS = 1024
 };
@@ -80,10 +81,24 @@ sluice_status sluice_lake_change_file_append(struct sluice_lane *lane,
                                              struct sluice_lake_change_table *table,
                                              const uint8_t *data, size_t size,
                                              struct sluice_error *err) SLUICE_MUST_CHECK;
-/* Ends the open file, if there is one, and hands it to the lane. */
+/* Makes an object of the table's open file, by way of `writer` unless it streams. Several threads may
+ * do so for different tables at once; nothing else of the lane is touched. */
+sluice_status sluice_lake_change_file_flush(struct sluice_lane *lane,
+                                            struct sluice_lake_change_table *table,
+                                            struct sluice_lake_change_writer *writer,
+                                            struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Hands the flushed file to the lane. */
+sluice_status sluice_lake_change_file_keep(struct sluice_lane *lane,
+                                           struct sluice_lake_change_table *table,
+                                           struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Both of that, if a file is open. */
 sluice_status sluice_lake_change_file_finish(struct sluice_lane *lane,
                                              struct sluice_lake_change_table *table,
                                              struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Ends all open files, several at once (change_flush.c): what counts is how long the target takes to
+ * answer. */
+sluice_status sluice_lake_change_files_finish(struct sluice_lane *lane, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
 /* Ends files until the buffers are small enough. To call where no row is half-written. */
 sluice_status sluice_lake_change_files_shrink(struct sluice_lane *lane, struct sluice_error *err)
     SLUICE_MUST_CHECK;

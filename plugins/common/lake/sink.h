@@ -112,12 +112,14 @@ const struct sluice_lake_stream *sluice_lake_sink_stream(struct sluice_sink *sin
 const struct sluice_lake_stream *sluice_lake_sink_changes(struct sluice_sink *sink,
                                                           uint64_t stream_id, uint64_t schema_id);
 
-/* Ends `object`: durable, visible, and kept in the lane as finished in this epoch. `file` moves when
- * OK. */
-sluice_status sluice_lake_file_seal(struct sluice_lane *lane, struct sluice_lake_object *object,
-                                    struct sluice_lake_file *file, struct sluice_error *err)
+/* Ends `object`, whose file this is: durable and visible when OK. [any], if the object is the caller's. */
+sluice_status sluice_lake_file_end(struct sluice_lane *lane, struct sluice_lake_object *object,
+                                   struct sluice_lake_file *file, struct sluice_error *err)
     SLUICE_MUST_CHECK;
-/* Gives the object so many more bytes of a file's content. */
+/* The lane keeps a file that was ended in this epoch; it moves when OK. */
+sluice_status sluice_lake_file_keep(struct sluice_lane *lane, struct sluice_lake_file *file,
+                                    struct sluice_error *err) SLUICE_MUST_CHECK;
+/* Gives the object so many more bytes of a file's content. [any], likewise. */
 sluice_status sluice_lake_file_write(struct sluice_lane *lane, struct sluice_lake_object *object,
                                      const uint8_t *data, size_t size, struct sluice_error *err)
     SLUICE_MUST_CHECK;

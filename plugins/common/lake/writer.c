@@ -131,9 +131,8 @@ static sluice_status open_file(struct sluice_lake_writer *writer, struct sluice_
     return SLUICE_OK;
 }
 
-/* Gives the finished file to the lane. */
-static sluice_status keep_file(struct sluice_lane *lane, struct sluice_lake_file *file,
-                               struct sluice_error *err)
+sluice_status sluice_lake_file_keep(struct sluice_lane *lane, struct sluice_lake_file *file,
+                                    struct sluice_error *err)
 {
     if (lane->finished == lane->files_cap) {
         uint32_t cap = lane->files_cap == 0 ? 8 : lane->files_cap * 2;
@@ -148,8 +147,8 @@ static sluice_status keep_file(struct sluice_lane *lane, struct sluice_lake_file
     return SLUICE_OK;
 }
 
-sluice_status sluice_lake_file_seal(struct sluice_lane *lane, struct sluice_lake_object *object,
-                                    struct sluice_lake_file *file, struct sluice_error *err)
+sluice_status sluice_lake_file_end(struct sluice_lane *lane, struct sluice_lake_object *object,
+                                   struct sluice_lake_file *file, struct sluice_error *err)
 {
     struct sluice_sink *sink = lane->sink;
     uint64_t before = object->bytes;
@@ -161,9 +160,6 @@ sluice_status sluice_lake_file_seal(struct sluice_lane *lane, struct sluice_lake
         atomic_fetch_add_explicit(&sink->bytes_written, file->bytes - before,
                                   memory_order_relaxed); /* a mere statistic */
         st = sluice_failpoint_hit(sink->failpoints, "lake.after_file", err);
-    }
-    if (st >= 0) {
-        st = keep_file(lane, file, err);
     }
     if (st == SLUICE_E_CONFLICT) {
         return sluice_error_set(
@@ -186,7 +182,8 @@ sluice_status sluice_lake_writer_finish(struct sluice_lake_writer *writer, struc
     if (writer->out.status < 0) {
         return sluice_lake_error_at(err, "writing", file->key);
     }
-    SLUICE_TRY(sluice_lake_file_seal(writer->lane, &writer->object, file, err));
+    SLUICE_TRY(sluice_lake_file_end(writer->lane, &writer->object, file, err));
+    SLUICE_TRY(sluice_lake_file_keep(writer->lane, file, err));
     writer->file = NULL;
     return SLUICE_OK;
 }

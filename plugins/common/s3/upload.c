@@ -13,6 +13,8 @@
 #define PARTS_MAX 10000 /* S3's own */
 #define PARTS_PER_DOUBLING 900
 #define UPLOAD_ID_MAX 2048
+/* A first part's buffer begins small and doubles: most change files never fill a part. */
+#define FIRST_BUFFER ((uint64_t)256 << 10)
 
 /* A part that S3 has. */
 struct part_done {
@@ -85,7 +87,8 @@ static void return_buffer(struct sluice_lake_store *store, struct sluice_s3_buff
         return;
     }
     store->buffers--;
-    if (store->uploads_open > 0 && store->spare_count < SLUICE_S3_BUFFERS_MAX &&
+    if (buffer->size >= (uint64_t)store->options.part_size && store->uploads_open > 0 &&
+        store->spare_count < SLUICE_S3_BUFFERS_MAX &&
         store->spare_count < (uint32_t)store->options.upload_concurrency) {
         store->spare[store->spare_count++] = *buffer;
         *buffer = (struct sluice_s3_buffer){NULL, 0};
@@ -94,7 +97,8 @@ static void return_buffer(struct sluice_lake_store *store, struct sluice_s3_buff
     free_buffer(store, buffer);
 }
 
-/* With the lock: a buffer without waiting, or false. */
+/* With the lock: a buffer without waiting, or false. `size` is a part's; the first one of an object
+ * may be smaller. */
 static bool try_buffer(struct sluice_lake_upload *up, uint64_t size, struct sluice_error *err)
 {
     struct sluice_lake_store *store = up->store;
@@ -112,7 +116,12 @@ static bool try_buffer(struct sluice_lake_upload *up, uint64_t size, struct slui
             return true;
         }
     }
-    sluice_s3_buffers_drop(store); /* of another size */
+    if (up->parts == 0 && size > FIRST_BUFFER) {
+        size = FIRST_BUFFER;
+    }
+    else {
+        sluice_s3_buffers_drop(store); /* of another size */
+    }
     if (host->memory(host->ctx, (int64_t)size, must ? 1 : 0) == 0) {
         return false;
     }
@@ -158,6 +167,27 @@ static sluice_status take_buffer(struct sluice_lake_upload *up, struct sluice_er
         *err = local;
     }
     return status;
+}
+
+/* Doubles the buffer of a first part, up to a part's size. Counted, never refused: an upload that has
+ * no part on its way must get on. */
+static sluice_status grow_buffer(struct sluice_lake_upload *up, uint64_t part,
+                                 struct sluice_error *err)
+{
+    const struct sluice_host *host = up->store->host;
+    const uint64_t size = up->buffer.size * 2 < part ? up->buffer.size * 2 : part;
+    const int64_t more = (int64_t)(size - up->buffer.size);
+    (void)host->memory(host->ctx, more, 1);
+    uint8_t *data = realloc(up->buffer.data, size);
+    if (data == NULL) {
+        (void)host->memory(host->ctx, -more, 1);
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0,
+                                "%s/%s: out of memory for a part of %llu bytes",
+                                up->store->location, up->key, (unsigned long long)size);
+    }
+    up->buffer.data = data;
+    up->buffer.size = size;
+    return SLUICE_OK;
 }
 
 /* ---------------------------------------------------------------- parts ---------------------- */
@@ -361,7 +391,9 @@ sluice_status sluice_s3_upload_room(struct sluice_lake_upload *up, uint8_t **roo
         return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "%s: cancelled", up->key);
     }
     if (up->buffer.data != NULL && up->used == up->buffer.size) {
-        SLUICE_TRY(send_part(up, err));
+        const uint64_t part =
+            sluice_s3_part_size((uint64_t)up->store->options.part_size, up->parts + 1);
+        SLUICE_TRY(up->buffer.size < part ? grow_buffer(up, part, err) : send_part(up, err));
     }
     if (up->buffer.data == NULL) {
         SLUICE_TRY(take_buffer(up, err));

@@ -19,6 +19,7 @@ static struct mem_store *cast(struct sluice_lake_store *store)
 void mem_store_init(struct mem_store *store, const struct sluice_host *host)
 {
     memset(store, 0, sizeof *store);
+    pthread_mutex_init(&store->mutex, NULL);
     store->host = host;
     store->room = 1 << 16;
 }
@@ -31,6 +32,7 @@ void mem_store_free(struct mem_store *store)
         free(store->objects[i].data);
     }
     free(store->objects);
+    pthread_mutex_destroy(&store->mutex);
     memset(store, 0, sizeof *store);
 }
 
@@ -156,7 +158,9 @@ static sluice_status mem_upload_open(struct sluice_lake_store *store, const char
     assert_non_null(up);
     up->store = cast(store);
     up->key = strdup(key);
+    pthread_mutex_lock(&up->store->mutex);
     up->store->uploads_open++;
+    pthread_mutex_unlock(&up->store->mutex);
     *out = up;
     return SLUICE_OK;
 }
@@ -176,8 +180,11 @@ static sluice_status mem_upload_room(struct sluice_lake_upload *up, uint8_t **ro
 static sluice_status mem_upload_advance(struct sluice_lake_upload *up, uint64_t used,
                                         struct sluice_error *err)
 {
-    if (up->store->fail_upload > 0) {
-        up->store->fail_upload--;
+    pthread_mutex_lock(&up->store->mutex);
+    const int32_t fail = up->store->fail_upload > 0;
+    up->store->fail_upload -= fail;
+    pthread_mutex_unlock(&up->store->mutex);
+    if (fail) {
         return sluice_error_set(err, SLUICE_E_IO, 0, "disk full");
     }
     up->data = realloc(up->data, up->size + used);
@@ -189,7 +196,9 @@ static sluice_status mem_upload_advance(struct sluice_lake_upload *up, uint64_t 
 
 static void upload_free(struct sluice_lake_upload *up)
 {
+    pthread_mutex_lock(&up->store->mutex);
     up->store->uploads_open--;
+    pthread_mutex_unlock(&up->store->mutex);
     free(up->room);
     free(up->data);
     free(up->key);
@@ -198,10 +207,16 @@ static void upload_free(struct sluice_lake_upload *up)
 
 static sluice_status mem_upload_finish(struct sluice_lake_upload *up, struct sluice_error *err)
 {
-    if (mem_store_find(up->store, up->key) != NULL) {
+    struct mem_store *mem = up->store;
+    pthread_mutex_lock(&mem->mutex);
+    const int32_t exists = mem_store_find(mem, up->key) != NULL;
+    if (!exists) {
+        mem_store_add(mem, up->key, up->data != NULL ? up->data : (uint8_t *)"", up->size);
+    }
+    pthread_mutex_unlock(&mem->mutex);
+    if (exists) {
         return sluice_error_set(err, SLUICE_E_CONFLICT, 0, "exists");
     }
-    mem_store_add(up->store, up->key, up->data != NULL ? up->data : (uint8_t *)"", up->size);
     upload_free(up);
     return SLUICE_OK;
 }

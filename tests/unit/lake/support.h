@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "lake/encoder.h"
 #include "lake/lake.h"
@@ -45,7 +46,7 @@ struct test_host {
     int64_t clock_us;                  /* monotonic; moved by tests */
     _Atomic int64_t memory;
     int32_t cancelled;
-    int64_t memory_peak;
+    _Atomic int64_t memory_peak;
     /* Failpoints: `fail_at` fails once after `fail_skip` passes. Only one host at a time has them. */
     const char *fail_at;
     int32_t fail_skip;
@@ -82,6 +83,7 @@ struct mem_object {
 };
 
 struct mem_store {
+    pthread_mutex_t mutex; /* uploads may run in parallel */
     const struct sluice_host *host;
     struct mem_object *objects;
     uint32_t count;

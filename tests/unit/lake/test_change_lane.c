@@ -415,6 +415,44 @@ static void failures(void **state)
     stop(&f);
 }
 
+/* Files are ended by several threads: one of them fails. */
+static void failure_among_many(void **state)
+{
+    enum { TABLES = 40 };
+    struct fixture f;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    (void)state;
+    start(&f, NULL, 0);
+    struct sluice_lane *lane = lane_at(&f, 0x10);
+    for (uint64_t i = 0; i < TABLES; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "public.t%llu", (unsigned long long)i);
+        f.stream.desc.stream_id = 100 + i;
+        f.stream.desc.name = name;
+        begin_changes(&f);
+    }
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint64_t i = 0; i < TABLES; i++) {
+            f.stream.desc.stream_id = 100 + i;
+            assert_int_equal(write_inserts(&f, lane, 0x20 + i, 1, 10, NULL), SLUICE_OK);
+        }
+        if (round < 2) {
+            f.store.fail_upload = (int32_t)round + 1;
+            assert_int_equal(commit_at(lane, 1, 0x100, &err), SLUICE_E_IO);
+            assert_non_null(strstr(err.message, "disk full"));
+            assert_true((err.flags & SLUICE_ERROR_EPOCH_ABORTED) != 0);
+            sluice_lake_sink_lane_abort(lane);
+            f.store.fail_upload = 0;
+        }
+    }
+    assert_int_equal(commit_at(lane, 1, 0x100, NULL), SLUICE_OK);
+    json_t *root = manifest(&f, 1);
+    assert_int_equal(file_count(root), TABLES);
+    json_decref(root);
+    sluice_lake_sink_lane_close(lane);
+    stop(&f);
+}
+
 /* The manifest was written, but we were told it was not. */
 static void lost_replies(void **state)
 {
@@ -611,10 +649,18 @@ static void beside_a_load(void **state)
 int run_change_lane_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_epoch),    cmocka_unit_test(restart),       cmocka_unit_test(versions),
-        cmocka_unit_test(many_tables),  cmocka_unit_test(large_tables),  cmocka_unit_test(failures),
-        cmocka_unit_test(lost_replies), cmocka_unit_test(late_arrival),  cmocka_unit_test(fenced),
-        cmocka_unit_test(reset),        cmocka_unit_test(beside_a_load),
+        cmocka_unit_test(one_epoch),
+        cmocka_unit_test(restart),
+        cmocka_unit_test(versions),
+        cmocka_unit_test(many_tables),
+        cmocka_unit_test(large_tables),
+        cmocka_unit_test(failures),
+        cmocka_unit_test(failure_among_many),
+        cmocka_unit_test(lost_replies),
+        cmocka_unit_test(late_arrival),
+        cmocka_unit_test(fenced),
+        cmocka_unit_test(reset),
+        cmocka_unit_test(beside_a_load),
     };
     return cmocka_run_group_tests_name("change lanes", tests, NULL, NULL);
 }
