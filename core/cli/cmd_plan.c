@@ -19,11 +19,21 @@ struct plan {
     size_t shown;
 };
 
+/* The run leaves out what it cannot follow: views, foreign tables. */
+static int left_out(const struct plan *plan, const struct sluice_plan_stream *s)
+{
+    return plan->mode != SLUICE_MODE_FULL_LOAD_ONLY && s->desc != NULL &&
+           (s->desc->flags & SLUICE_STREAM_CAN_CHANGES) == 0;
+}
+
 /* Where changes follow, what is complete is not done with. */
 static const char *action_name(const struct plan *plan, const struct sluice_plan_stream *s)
 {
     int changes = plan->mode != SLUICE_MODE_FULL_LOAD_ONLY;
     int only = plan->mode == SLUICE_MODE_CDC_ONLY;
+    if (left_out(plan, s)) {
+        return "left out";
+    }
     switch (s->action) {
     case SLUICE_PLAN_LOAD:
         return only ? "changes only" : changes ? "load, changes" : "load";
@@ -42,6 +52,9 @@ static const char *reason_text(const struct plan *plan, const struct sluice_plan
 {
     if (plan->mode == SLUICE_MODE_FULL_LOAD_ONLY || s->desc == NULL) {
         return s->reason;
+    }
+    if (left_out(plan, s)) {
+        return "the source has no changes of it; mode: full_load_only would load it";
     }
     if (plan->mode == SLUICE_MODE_CDC_ONLY) {
         return "mode cdc_only loads nothing";
@@ -85,6 +98,7 @@ static sluice_status visit(void *ctx, const struct sluice_plan_stream *s)
     const char *reason = reason_text(plan, s);
     int same = s->stream_out == NULL || strcmp(s->stream, s->stream_out) == 0;
     int style = s->action == SLUICE_PLAN_REFUSED ? SLUICE_STYLE_BAD
+                : left_out(plan, s)              ? SLUICE_STYLE_WARN
                 : s->desc == NULL                ? SLUICE_STYLE_DIM
                 : s->action == SLUICE_PLAN_SKIP && plan->mode == SLUICE_MODE_FULL_LOAD_ONLY
                     ? SLUICE_STYLE_DIM
@@ -302,6 +316,9 @@ int sluice_cli_plan(struct sluice_cli *cli)
         }
         else {
             sluice_str_append(&text, "no table is chosen\n");
+        }
+        if (plan.mode != SLUICE_MODE_FULL_LOAD_ONLY) {
+            sluice_str_append(&text, "'sluice check' says whether changes can be captured here\n");
         }
         sluice_cli_out_always(cli, &text);
         if (plan.columns.size > 0) {

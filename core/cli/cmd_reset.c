@@ -65,7 +65,11 @@ static void consequences(const struct target *target, struct sluice_str *out)
     if (!follows(target)) {
         return;
     }
-    if (target->mode == SLUICE_MODE_CDC_ONLY) {
+    if (target->mode == SLUICE_MODE_FULL_LOAD_ONLY) {
+        sluice_str_append(out,
+                          "how far changes had been followed in an earlier mode is forgotten\n");
+    }
+    else if (target->mode == SLUICE_MODE_CDC_ONLY) {
         sluice_str_append(out, "the feed begins anew: changes are followed from where the source "
                                "stands then. What was committed before and is not in the sinks yet "
                                "will be missing there\n");

@@ -136,6 +136,19 @@ def test_plan_of_a_load_says_that_changes_are_not_captured(made):
     assert not slots(made.db)
 
 
+def test_plan_of_what_cannot_be_followed(made, shop):
+    shop.execute("CREATE VIEW sold AS SELECT * FROM sale")
+    made.tables = {"include": ["public.sold", "public.item"]}
+    made.top["transforms"] = {"slim": {"plugin": "project", "inputs": ["src"], "config": {"exclude": ["*.name"]}}}
+    made.sinks["out"]["inputs"] = ["slim"]
+    result = made.engine.cmd("plan", str(made.write())).expect(0)
+    assert re.search(r"^public\.sold +src +out +left out .* the source has no changes of it", result.stdout, re.M)
+    assert re.search(r"^public\.item +src +out +load, changes ", result.stdout, re.M), result.describe()
+    assert "'sluice check' says whether changes can be captured here" in result.stdout
+    result = made.once()
+    assert "left out" in result.stderr and "public.sold" not in result.stdout, result.describe()
+
+
 def test_plan_of_cdc_only(made):
     made.mode = "cdc_only"
     streams = made.engine.cmd("plan", "--json", str(made.write())).expect(0).json()["streams"]

@@ -168,6 +168,28 @@ static void upgrades_are_whole_or_nothing(void **state)
     assert_int_equal(number(place, "PRAGMA user_version"), 2);
 }
 
+/* Each allocation fails in turn: format 1 or 2, whole in any case. */
+static void upgrades_survive_failures(void **state)
+{
+    const struct place *place = *state;
+    for (long n = 1, done = 0; n < 3000 && !done; n += n < 100 ? 1 : 11) {
+        struct sluice_state *s = NULL;
+        struct sluice_error err = SLUICE_ERROR_INIT;
+        (void)unlink(db_path(place));
+        sql(place, golden(1));
+        sluice_alloc_fail_at(n, 0);
+        sluice_status status = sluice_state_open(place->uri, NULL, "p", SLUICE_STATE_RUN, &s, &err);
+        sluice_alloc_fail_at(0, 0);
+        sluice_state_close(s);
+        done = status == SLUICE_OK && n > 500;
+        int64_t version = number(place, "PRAGMA user_version");
+        assert_true(version == 2 || (version == 1 && status < 0));
+        s = open_run(place, "p");
+        expect_old_part(s, 1, 0);
+        sluice_state_close(s);
+    }
+}
+
 static void format_2_is_read(void **state)
 {
     const struct place *place = *state;
@@ -231,6 +253,7 @@ int run_format_tests(void)
         cmocka_unit_test_setup_teardown(format_1_is_read, place_make, place_remove),
         cmocka_unit_test_setup_teardown(format_1_is_upgraded, place_make, place_remove),
         cmocka_unit_test_setup_teardown(upgrades_are_whole_or_nothing, place_make, place_remove),
+        cmocka_unit_test_setup_teardown(upgrades_survive_failures, place_make, place_remove),
         cmocka_unit_test_setup_teardown(format_2_is_read, place_make, place_remove),
         cmocka_unit_test_setup_teardown(format_2_is_made, place_make, place_remove),
     };
