@@ -31,6 +31,18 @@ static sluice_status no_shard_done(struct sluice_source *src, const char *shard_
     return SLUICE_OK;
 }
 
+static sluice_status no_measure(struct sluice_source *src, const struct sluice_source_plan *plan,
+                                struct sluice_bytes position, struct sluice_source_lag *out,
+                                struct sluice_error *err)
+{
+    (void)src;
+    (void)plan;
+    (void)position;
+    (void)out;
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                            "measure: this source does not tell how far it is ahead");
+}
+
 static sluice_status no_retire(struct sluice_source *src, const struct sluice_source_plan *plan,
                                sluice_finding_visit visit, void *vctx, struct sluice_error *err)
 {
@@ -153,6 +165,7 @@ static sluice_status source_copy(struct sluice_loaded_component *to,
     api->reader_ack = api->reader_ack != NULL ? api->reader_ack : no_reader_ack;
     api->shard_done = api->shard_done != NULL ? api->shard_done : no_shard_done;
     api->retire = api->retire != NULL ? api->retire : no_retire;
+    api->measure = api->measure != NULL ? api->measure : no_measure;
     to->component.source = api;
     return SLUICE_OK;
 }
