@@ -142,22 +142,28 @@ class Follower:
 
 
 def read_engine(bench: who.Bench, seconds: int, number: int) -> Waits | str:
-    with Follower(bench, f"bench_follow_{number}", {"plugin": "null", "config": {"latency": True}}) as follower:
+    notes = bench.scratch / f"latency_{number}"
+    sink = {"plugin": "null", "config": {"latency": str(notes)}}
+    with Follower(bench, f"bench_follow_{number}", sink) as follower:
         problem = load(bench, seconds)
         time.sleep(1.0)
         said = follower.stop()
-    return problem or waits_said(said)
+    if problem or not notes.exists():
+        return problem or "no latencies: " + (said.strip().splitlines() or ["nothing said"])[-1][:80]
+    return waits_of(notes)
 
 
-def waits_said(said: str) -> Waits | str:
-    """The line of sink null at its end: … latency rows=… p50_us=… p95_us=… p99_us=… max_us=…"""
-    for line in reversed(said.splitlines()):
-        found = dict(re.findall(r"(\w+)=(\d+)", line))
-        if "p50_us" in found and "p99_us" in found:
-            ms = {name: int(value) / 1e3 for name, value in found.items()}
-            return Waits(int(found.get("rows", 0)), ms["p50_us"], ms.get("p95_us", 0.0), ms["p99_us"],
-                         ms.get("max_us", 0.0))
-    return "no latency in: " + (said.strip().splitlines() or ["nothing"])[-1][:80]
+def waits_of(notes: Path) -> Waits | str:
+    """What sink null noted: a line a commit, committed and arrived in microseconds."""
+    pairs = [line.split() for line in notes.read_text().splitlines()]
+    waits = sorted((int(arrived) - int(committed)) / 1e3 for committed, arrived in pairs)
+    if not waits:
+        return "no latencies were noted"
+
+    def quantile(part: float) -> float:
+        return waits[int(part * (len(waits) - 1))]
+
+    return Waits(len(waits), quantile(0.5), quantile(0.95), quantile(0.99), waits[-1])
 
 
 def idle(bench: who.Bench, seconds: int) -> tuple[float, float] | str:
@@ -183,7 +189,9 @@ def huge(bench: who.Bench, rows: int, sink: dict[str, Any]) -> tuple[measure.Sam
         sample = measure.run(command, bench.server.pid, said=said)
     finally:
         changes.slot_drop(bench.db, "bench_huge")
-    return sample, sample.error.splitlines()[-1][:80] if sample.error else verify_counts(said.read_text(), rows)
+    if sample.error:
+        return sample, sample.error.splitlines()[-1][:80]
+    return sample, verify_counts(said.read_text(), {"inserts": rows, "updates": 0, "deletes": 0, "commits": 1})
 
 
 def huge_lines(bench: who.Bench, rows: int, figures: dict[str, Any]) -> list[list[str]]:
