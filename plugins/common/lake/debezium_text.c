@@ -392,7 +392,7 @@ static uint8_t *hstore_object(const uint8_t *s, size_t n, uint8_t *to)
             return NULL;
         }
         if (s < end) {
-            if (!skip(&s, end, ", ")) {
+            if (!skip(&s, end, ", ") || s == end) {
                 return NULL;
             }
             *to++ = ',';

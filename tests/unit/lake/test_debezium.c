@@ -1,7 +1,7 @@
 /* Values under Debezium's encodings: each kind, each mode, what does not fit. */
 #include "test_debezium.h"
 
-#include <math.h>
+#include <jansson.h>
 #include <stdlib.h>
 
 #include "sluice/position.h"
@@ -548,6 +548,7 @@ static void hstore(void **state)
     expect(&map, "u", "hstore", NULL, "", "{}");
     expect(&map, "u", "hstore[]", "[s,]", "{\"\\\"a\\\"=>\\\"1\\\"\"}", "[{\"a\":\"1\"}]");
     expect(&plain, "u", "app.hstore", NULL, "an enum", "\"an enum\"");
+    expect(&map, "u", "app.hstore", NULL, "\"a\"=>\"1\", ", "\"\\\"a\\\"=>\\\"1\\\", \"");
 }
 
 static void arrays(void **state)
@@ -654,6 +655,77 @@ static void refused(void **state)
     dbz_stream_free(&stream);
 }
 
+/* Texts near and far from the types' own, in every mode: an error, or one whole JSON line. */
+static void hostile_texts(void **state)
+{
+    static const struct {
+        const char *native;
+        const char *cls;
+        const char *text;
+    } seeds[] = {{"numeric", "n", "-123456789012345678901234567890.50"},
+                 {"numeric(70,3)", "n", "1.500"},
+                 {"money", NULL, "-$1,234.50"},
+                 {"date", "d", "0044-03-15 BC"},
+                 {"timestamp without time zone", "t", "2024-02-29 13:14:15.123456 BC"},
+                 {"timestamp with time zone", "z", "2024-02-29 13:14:15.1+05:30"},
+                 {"time without time zone", "s", "24:00:00"},
+                 {"time with time zone", NULL, "13:14:15.123456+02:30:15"},
+                 {"interval", NULL, "-1 years -2 mons +3 days -04:05:06.789"},
+                 {"bit varying", NULL, "100000001"},
+                 {"hstore", NULL, "\"a\"=>\"1\", \"b\\\"\"=>NULL"},
+                 {"hstore[]", "[s,]", "{\"\\\"a\\\"=>\\\"1\\\"\",NULL}"},
+                 {"bytea[]", "[x,]", "{\"\\\\xdeadbeef\",NULL}"},
+                 {"numeric[]", "[n,]", "[2:3][1:2]={{1.50,NULL},{3,4}}"},
+                 {"public.thing[]", "[n,]", "{1,2.5,1e+20,NaN}"},
+                 {"text[]", "[s,]", "{a,\"b c\",NULL,{x}}"},
+                 {"box[]", "[s;]", "{(2,2),(1,1);(2,2),(1,1)}"},
+                 {"int2vector", "[n ]", "1 2 3"},
+                 {"point", NULL, "(1,-2.5e+20)"},
+                 {"polygon", NULL, "((0,0),(1,0),(0,1))"},
+                 {"path", NULL, "[(0,0),(1,1)]"},
+                 {"circle", NULL, "<(1,2),3>"},
+                 {"geometry", NULL, "0101000020E6100000000000000000F03F0000000000000040"},
+                 {"vector", NULL, "[1,2.5,-3]"},
+                 {"sparsevec", NULL, "{1:1.5,3:2}/5"}};
+    static const char odd[] = "{}[]()<>,;:\"\\ .-+0123456789eEnNaftBC=$xX/\n\x01";
+    uint64_t random = 20261126;
+    (void)state;
+    for (uint32_t i = 0; i < 40u * sizeof seeds / sizeof seeds[0]; i++) {
+        uint32_t k = i / 40u;
+        struct test_field field = {"v", "u", {"sluice:native_type", seeds[k].native, NULL}};
+        struct sluice_lake_change_options options = {.shape = 1};
+        struct sluice_error err = SLUICE_ERROR_INIT;
+        char text[128];
+        size_t n = strlen(seeds[k].text);
+        memcpy(text, seeds[k].text, n);
+        field.metadata[2] = seeds[k].cls != NULL ? "sluice:text" : NULL;
+        field.metadata[3] = seeds[k].cls;
+        for (uint32_t changes = i % 4u; changes > 0; changes--) {
+            random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            text[(random >> 33) % n] = odd[(random >> 20) % (sizeof odd - 1)];
+            n = (random >> 60) == 0 ? (random >> 40) % n : n;
+            n = n == 0 ? 1 : n;
+        }
+        options.decimal_handling_mode = (int32_t)(i % 3u);
+        options.time_precision_mode = (int32_t)(i % 6u);
+        options.binary_handling_mode = (int32_t)(i / 2u % 3u);
+        options.interval_handling_mode = (int32_t)(i / 3u % 2u);
+        options.hstore_handling_mode = (int32_t)(i / 5u % 2u);
+        char *json = encode_sized(&options, &field, text, n, &err);
+        if (json == NULL) {
+            assert_non_null(strstr(err.message, "column \"v\""));
+            continue;
+        }
+        json_error_t error;
+        json_t *value = json_loads(json, JSON_DECODE_ANY, &error);
+        if (value == NULL && json_error_code(&error) != json_error_numeric_overflow) {
+            fail_msg("%s: %.*s became %s", seeds[k].native, (int)n, text, json);
+        }
+        json_decref(value);
+        free(json);
+    }
+}
+
 int run_debezium_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -674,6 +746,7 @@ int run_debezium_tests(void)
         cmocka_unit_test(arrays),
         cmocka_unit_test(shapes),
         cmocka_unit_test(refused),
+        cmocka_unit_test(hostile_texts),
     };
     return cmocka_run_group_tests_name("debezium values", tests, NULL, NULL);
 }
