@@ -35,6 +35,7 @@ enum {
 };
 
 enum { FEED_POSITION_BYTES = 8, FEED_XID_MAX = 12 };
+enum { FEED_UNCHANGED_BYTES = (SLUICE_PGOUT_COLUMNS_MAX + 7) / 8 };
 
 struct feed_type {
     uint32_t type;
@@ -119,6 +120,7 @@ struct pg_feed {
     /* the message at hand */
     struct sluice_pg_repl_message wire;
     struct sluice_pgout_message message;
+    uint8_t unchanged[FEED_UNCHANGED_BYTES]; /* of the row at hand: columns that were not sent */
     int32_t held; /* `message` waits until what must go out before it has gone */
 
     /* the transaction at hand */

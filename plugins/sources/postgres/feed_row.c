@@ -5,15 +5,11 @@
 #include "feed.h"
 #include "sluice/position.h"
 
-/* Bytes of the bitmap of columns that were not sent. */
-enum { UNCHANGED_BYTES = (SLUICE_PGOUT_COLUMNS_MAX + 7) / 8 };
-
 struct row {
     struct pg_feed *feed;
     struct feed_stream *fs;
     struct feed_relation *rel;
-    uint8_t *unchanged; /* NULL while every column was sent */
-    uint8_t bits[UNCHANGED_BYTES];
+    int32_t unchanged; /* 1: some column was not sent: feed->unchanged tells which */
 };
 
 static sluice_status bad_value(const struct row *row, uint32_t column, struct sluice_error *err)
@@ -26,16 +22,16 @@ static sluice_status bad_value(const struct row *row, uint32_t column, struct sl
 
 static void mark_unchanged(struct row *row, uint32_t at)
 {
-    if (row->unchanged == NULL) {
-        memset(row->bits, 0, sizeof row->bits);
-        row->unchanged = row->bits;
+    uint8_t *bits = row->feed->unchanged;
+    if (!row->unchanged) {
+        memset(bits, 0, sizeof row->feed->unchanged);
+        row->unchanged = 1;
     }
-    row->bits[at / 8] = (uint8_t)(row->bits[at / 8] | (1u << (at % 8)));
+    bits[at / 8] = (uint8_t)(bits[at / 8] | (1u << (at % 8)));
 }
 
 /* Appends a tuple to the children of `before` or `after`. `old` fills in what was not sent; NULL =
- * it is marked. `sent_only`: what is NULL outside the map was not sent and is nobody's business.
- * AGAIN = a NULL where none was announced. */
+ * it is marked. AGAIN = a NULL where none was announced. */
 static sluice_status put_tuple(struct row *row, struct sluice_column *parent,
                                struct sluice_pg_decoder *const decoders[2], const int32_t *map,
                                const uint8_t *required, const struct sluice_pgout_tuple *tuple,
@@ -127,15 +123,15 @@ static sluice_status put_row(struct row *row, const struct sluice_pgout_message 
     if (st != SLUICE_OK) {
         return st;
     }
-    row->unchanged = NULL; /* an old row has no such columns of its own */
+    row->unchanged = 0; /* an old row has no such columns of its own */
     st = put_after(row, m, err);
     if (st != SLUICE_OK) {
         return st;
     }
-    if (row->unchanged == NULL) {
+    if (!row->unchanged) {
         return sluice_column_put_null(&columns[FEED_UNCHANGED], err);
     }
-    return sluice_column_put_bytes(&columns[FEED_UNCHANGED], row->bits,
+    return sluice_column_put_bytes(&columns[FEED_UNCHANGED], row->feed->unchanged,
                                    (row->fs->column_count + 7u) / 8u, err);
 }
 
