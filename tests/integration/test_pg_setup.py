@@ -636,6 +636,20 @@ def test_rights(made: Setup):
         assert made.slots() == []
 
 
+def test_right_to_read_taken_away(made: Setup):
+    """A table that is complete is followed without being read; one that is to be loaded is not."""
+    with role(made.db) as name:
+        user = {"user": name, "password": "r"}
+        made.db.execute(
+            f"ALTER ROLE {name} REPLICATION", f"GRANT SELECT ON t, u TO {name}", f"GRANT USAGE ON SCHEMA public TO {name}",
+            f"CREATE PUBLICATION {made.name} FOR TABLE ONLY t, ONLY u")
+        first = made.ok("public.t", "public.u", **user)
+        made.db.execute(f"REVOKE SELECT ON t, u FROM {name}")
+        answer = made.ok("-public.t", "public.u", "--resume", first.start, **user)
+        assert answer.streams["public.t"][3] == "id,v" and answer.streams["public.t"][5] == ""
+        assert "no right to read it" in answer.streams["public.u"][5]
+
+
 def test_row_security(made: Setup):
     """Policies thin out the load, not the changes: refused."""
     with role(made.db) as name:
