@@ -4,7 +4,6 @@
 
 #include "sluice/position.h"
 
-
 void test_stream_init(struct test_stream *stream, int32_t before, const char *keys)
 {
     static const struct test_field fields[] = {{"id", "i", {"sluice:native_type", "integer"}},

@@ -92,28 +92,35 @@ static void key_stream(void **state)
     expect(
         &stream, SLUICE_LAKE_JSONL, changes, 8,
         META("I", "000000001a2b3c4d", "1") "[],\"id\":1,\"name\":\"a\",\"note\":\"x\"}\n" META("U", "000000001a2b3c4d", "2") "[\"note\"],\"id\":1,\"name\":\"b\"}\n" META(
-            "D",
-            "000000001a2b3c4d", "3") "[],\"id\":1}\n" META("I", "000000001a2b3c4d",
-                                                           "3") "[\"note\"],\"id\":2,\"name\":"
-                                                                "\"b\"}\n" META("U",
-                                                                                "000000001a2b3c4d",
-                                                                                "4") "[],\"id\":2,"
-                                                                                     "\"name\":"
-                                                                                     "null,"
-                                                                                     "\"note\":"
-                                                                                     "\"y\"}"
-                                                                                     "\n" META("U",
-                                                                                               "000"
-                                                                                               "000"
-                                                                                               "001"
-                                                                                               "a2b"
-                                                                                               "3c4"
-                                                                                               "d",
-                                                                                               "5") "[\"name\",\"note\"],\"id\":2}\n"
-                                                                                                    "{\"_op\":\"D\",\"_pos\":\"000000001a2b3c4e\",\"_seq\":1,\"_commit_ts\":null,"
-                                                                                                    "\"_tx\":null,\"_unchanged\":[],\"id\":2}\n"
-                                                                                                    "{\"_op\":\"D\",\"_pos\":\"000000001a2b3c4e\",\"_seq\":2,"
-                                                                                                    "\"_commit_ts\":\"2026-11-23T00:52:34.123456Z\",\"_tx\":\"7\\n\",\"_unchanged\":[]}\n");
+            "D", "000000001a2b3c4d",
+            "3") "[],\"id\":1}\n" META("I", "000000001a2b3c4d",
+                                       "3") "[\"note\"],\"id\":2,\"name\":"
+                                            "\"b\"}\n" META(
+                                                "U", "000000001a2b3c4d",
+                                                "4") "[],\"id\":2,"
+                                                     "\"name\":"
+                                                     "null,"
+                                                     "\"note\":"
+                                                     "\"y\"}"
+                                                     "\n" META(
+                                                         "U",
+                                                         "000"
+                                                         "000"
+                                                         "001"
+                                                         "a2b"
+                                                         "3c4"
+                                                         "d",
+                                                         "5") "[\"name\",\"note\"],\"id\":2}\n"
+                                                              "{\"_op\":\"D\",\"_pos\":"
+                                                              "\"000000001a2b3c4e\",\"_seq\":1,\"_"
+                                                              "commit_ts\":null,"
+                                                              "\"_tx\":null,\"_unchanged\":[],"
+                                                              "\"id\":2}\n"
+                                                              "{\"_op\":\"D\",\"_pos\":"
+                                                              "\"000000001a2b3c4e\",\"_seq\":2,"
+                                                              "\"_commit_ts\":\"2026-11-23T00:52:"
+                                                              "34.123456Z\",\"_tx\":\"7\\n\",\"_"
+                                                              "unchanged\":[]}\n");
     expect(&stream, SLUICE_LAKE_CSV, changes, 8,
            "_op,_pos,_seq,_commit_ts,_tx,_unchanged,id,name,note\n"
            "I,000000001a2b3c4d,1,2026-11-23T00:52:34.123456Z,748,,1,a,x\n"
