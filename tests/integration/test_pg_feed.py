@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
+import json
 import signal
 import time
 from pathlib import Path
@@ -748,6 +748,67 @@ def test_a_killed_connection_is_retryable(db: pg.PgDatabase, feed):
     rc, _, err = f.finish(child)
     assert rc == 0, err
     assert len(seen) == 4 and "(retryable)" in err
+
+
+def test_versions_after_a_new_connection(db: pg.PgDatabase, feed):
+    """A new reader does not know what the one before announced: it says its columns again."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
+    f = feed("public.t", "public.u")
+    child = f.start("--retry")
+    seen: list[dict] = []
+
+    def read_until(text: str) -> None:
+        while not any(text in json.dumps(event) for event in seen):
+            line = child.stdout.readline()
+            assert line, child.stderr.read()
+            seen.append(json.loads(line))
+
+    read_until("open")
+    db.execute("INSERT INTO t VALUES (1); INSERT INTO u VALUES (1)", "ALTER TABLE t ADD a int",
+               "ALTER TABLE u ADD a int", "INSERT INTO t VALUES (2, 2); INSERT INTO u VALUES (2, 2)")
+    read_until('"public.u", "v": 2')
+    db.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE"
+               f" slot_name = '{f.config['slot']}'")
+    db.execute("TRUNCATE u", "INSERT INTO t VALUES (33, 3)")
+    read_until('"33"')
+    child.send_signal(signal.SIGTERM)
+    rc, _, err = f.finish(child)
+    assert rc == 0 and "(retryable)" in err, err
+    assert [(e["schema"], e["v"]) for e in seen if "schema" in e] == [
+        ("public.t", 1), ("public.u", 1), ("public.t", 2), ("public.u", 2), ("public.u", 3), ("public.t", 3)]
+    assert [(e.get("s") or e["truncate"], e["v"], e["op"]) for e in changes(seen)][-2:] == [
+        ("public.u", 3, "T"), ("public.t", 3, "I")]
+    assert len(changes(seen)) == 6
+
+
+def test_a_server_that_crashes(feed_binary: Path):  # noqa: F811
+    """What it sends again after that is told from what is new."""
+    server = pg.PgServer.create({"synchronous_commit": "on", "wal_sender_timeout": "5s"}, fsync=True)
+    try:
+        db = server.create_database()
+        db.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        f = Feed(db, feed_binary, "public.t").open()
+        child = f.start("--retry", "--ack")
+        for line in child.stdout:
+            if "open" in line:
+                break
+        for k in range(3):
+            for i in range(40):
+                db.execute(f"INSERT INTO t VALUES ({k * 100 + i})")
+            server.crash()
+        db.execute("INSERT INTO t VALUES (999)")
+        lines: list[str] = []
+        while not any('"999"' in line for line in lines):
+            lines.append(child.stdout.readline())
+            assert lines[-1], child.stderr.read()
+        child.send_signal(signal.SIGTERM)
+        rc, _, err = f.finish(child)
+        assert rc == 0, err
+        got = [json.loads(line) for line in lines]
+        ids = [int(e["after"]["id"]) for e in changes(got)]
+        assert ids == [k * 100 + i for k in range(3) for i in range(40)] + [999]
+    finally:
+        server.destroy()
 
 
 def test_until_a_position_and_a_time(db: pg.PgDatabase, feed):

@@ -22,6 +22,8 @@
 /* The server is asked how far it is when an end was set and nothing comes. */
 #define ASK_US 200000
 #define FEEDBACK_DEFAULT_US 1000000
+/* When the socket took nothing. */
+#define FEEDBACK_AGAIN_US 100000
 /* Messages between two looks at the clock. */
 enum { CLOCK_EVERY = 64, SQL_LSN = 24 };
 
@@ -207,8 +209,12 @@ static sluice_status send_feedback(struct pg_feed *feed, int64_t now, int32_t wa
 {
     const struct sluice_failpoint_extension *fp = feed->src->failpoints;
     SLUICE_TRY(sluice_failpoint_hit(fp, "postgres.feed_before_feedback", err));
-    SLUICE_TRY(sluice_pg_repl_feedback(feed->conn, feed->what, feed->received, feed->acked,
-                                       want_reply, err));
+    sluice_status st = sluice_pg_repl_feedback(feed->conn, feed->what, feed->received, feed->acked,
+                                               want_reply, err);
+    if (st != SLUICE_OK) {
+        feed->feedback_due_us = now + FEEDBACK_AGAIN_US; /* the socket is full */
+        return st < 0 ? st : SLUICE_OK;
+    }
     feed->acked_sent = feed->acked;
     feed->feedback_due_us = now + feed->feedback_us;
     return sluice_failpoint_hit(fp, "postgres.feed_after_feedback", err);
@@ -450,13 +456,30 @@ static sluice_status advance(struct pg_feed *feed, int64_t deadline, struct slui
     }
 }
 
-/* After an error nothing more comes. */
+/* After an error nothing more comes. A reader that was cancelled can still say what is durable when
+ * it closes. */
 static sluice_status fail(struct pg_feed *feed, sluice_status st, struct sluice_error *err)
 {
     feed->failed = 1;
-    disconnect(feed);
+    if (st != SLUICE_E_CANCELLED) {
+        disconnect(feed);
+    }
     if (err != NULL && strstr(err->message, feed->src->feed.slot) == NULL) {
         (void)sluice_error_wrap(err, "%s", feed->what);
+    }
+    return st;
+}
+
+/* Feedback outside of reading. Once all has come, a connection that breaks breaks nothing. */
+static sluice_status feedback_aside(struct pg_feed *feed, struct sluice_error *err)
+{
+    if (feed->conn == NULL) {
+        return SLUICE_OK;
+    }
+    sluice_status st = feedback_if_due(feed, now_us(feed), err);
+    if (st < 0 && st != SLUICE_E_CANCELLED && feed->ended && !pg_feed_output_waits(feed)) {
+        disconnect(feed);
+        return SLUICE_OK;
     }
     return st;
 }
@@ -474,13 +497,12 @@ sluice_status pg_feed_next(struct pg_feed *feed, int64_t timeout_us, struct slui
                            struct sluice_error *err)
 {
     SLUICE_TRY(check_usable(feed, err));
-    int64_t now = now_us(feed);
     sluice_status st = SLUICE_OK;
     if (feed->ended || pg_feed_output_waits(feed)) {
-        st = feedback_if_due(feed, now, err);
+        st = feedback_aside(feed, err);
     }
     if (st >= 0) {
-        st = advance(feed, now + timeout_us, err);
+        st = advance(feed, now_us(feed) + timeout_us, err);
     }
     if (st == SLUICE_OK) {
         st = pg_feed_output_next(feed, out, err);
@@ -491,7 +513,7 @@ sluice_status pg_feed_next(struct pg_feed *feed, int64_t timeout_us, struct slui
 sluice_status pg_feed_idle(struct pg_feed *feed, struct sluice_error *err)
 {
     SLUICE_TRY(check_usable(feed, err));
-    sluice_status st = feedback_if_due(feed, now_us(feed), err);
+    sluice_status st = feedback_aside(feed, err);
     return st < 0 ? fail(feed, st, err) : st;
 }
 

@@ -213,10 +213,6 @@ sluice_status pg_feed_relations_make(struct pg_feed *feed, struct sluice_error *
     SLUICE_MUST_CHECK;
 /* NULL = not seen. */
 struct feed_relation *pg_feed_relation_get(const struct pg_feed *feed, uint32_t oid);
-/* The stream of a relation: *out is NULL when it is not ours. */
-sluice_status pg_feed_relation_stream(struct pg_feed *feed, struct feed_relation *rel,
-                                      struct feed_stream **out, struct sluice_error *err)
-    SLUICE_MUST_CHECK;
 void pg_feed_relations_free(struct pg_feed *feed);
 
 /* ---------------------------------------------------------------- feed_version.c ------------- */

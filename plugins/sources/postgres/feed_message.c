@@ -153,22 +153,43 @@ static sluice_status check_leaves(struct pg_feed *feed, const struct sluice_pgou
     return st;
 }
 
+/* Makes sure that the streams' versions are announced. AGAIN = one must go out first. */
+static sluice_status bind_truncated(struct pg_feed *feed, const struct sluice_pgout_message *m,
+                                    struct sluice_error *err)
+{
+    for (uint32_t i = 0; i < m->relation_count; i++) {
+        struct feed_relation *rel = pg_feed_relation_get(feed, m->relations[i]);
+        if (rel != NULL && rel->described) {
+            sluice_status st = pg_feed_relation_find(feed, rel->oid, &rel, err);
+            if (st != SLUICE_OK) {
+                return st;
+            }
+        }
+    }
+    return SLUICE_OK;
+}
+
 static sluice_status take_truncate(struct pg_feed *feed, const struct sluice_pgout_message *m,
                                    struct sluice_error *err)
 {
     if (!feed->in_tx) {
         return out_of_place(feed, err);
     }
+    if (feed->skip) {
+        return SLUICE_OK;
+    }
+    sluice_status st = bind_truncated(feed, m, err);
+    if (st != SLUICE_OK) {
+        pg_feed_output_flush(feed);
+        return st;
+    }
     int64_t seq = feed->tx_seq;
-    for (uint32_t i = 0; i < m->relation_count && !feed->skip; i++) {
-        struct feed_relation *rel = pg_feed_relation_get(feed, m->relations[i]);
-        struct feed_stream *fs = NULL;
-        if (rel != NULL) {
-            SLUICE_TRY(pg_feed_relation_stream(feed, rel, &fs, err));
-        }
-        if (fs == NULL) {
+    for (uint32_t i = 0; i < m->relation_count; i++) {
+        const struct feed_relation *rel = pg_feed_relation_get(feed, m->relations[i]);
+        if (rel == NULL || rel->stream == NULL) {
             continue;
         }
+        struct feed_stream *fs = rel->stream;
         if (rel->oid != fs->origin->relation->oid) {
             SLUICE_TRY(check_leaves(feed, m, fs, err));
         }

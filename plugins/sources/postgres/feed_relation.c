@@ -280,17 +280,6 @@ static sluice_status relation_bind(struct pg_feed *feed, struct feed_relation *r
     return SLUICE_OK;
 }
 
-sluice_status pg_feed_relation_stream(struct pg_feed *feed, struct feed_relation *rel,
-                                      struct feed_stream **out, struct sluice_error *err)
-{
-    if (!rel->resolved) {
-        SLUICE_TRY(pg_feed_root_find(feed, rel->oid, &rel->stream, err));
-        rel->resolved = 1;
-    }
-    *out = rel->stream;
-    return SLUICE_OK;
-}
-
 sluice_status pg_feed_relation_find(struct pg_feed *feed, uint32_t oid, struct feed_relation **out,
                                     struct sluice_error *err)
 {
@@ -304,12 +293,12 @@ sluice_status pg_feed_relation_find(struct pg_feed *feed, uint32_t oid, struct f
         feed->last = rel;
     }
     *out = rel;
+    if (!rel->resolved) {
+        SLUICE_TRY(pg_feed_root_find(feed, oid, &rel->stream, err));
+        rel->resolved = 1;
+    }
     if (rel->stream == NULL) {
-        struct feed_stream *fs = NULL;
-        SLUICE_TRY(pg_feed_relation_stream(feed, rel, &fs, err));
-        if (fs == NULL) {
-            return SLUICE_OK;
-        }
+        return SLUICE_OK;
     }
     return rel->bound == rel->stream->version ? SLUICE_OK : relation_bind(feed, rel, err);
 }
