@@ -162,7 +162,8 @@ TEXT_FN(text_number)
     struct sluice_lake_dbz_number number;
     (void)cell;
     if (sluice_lake_dbz_number_read(s, n, &number) && number.s[0] != '.' &&
-        number.s[number.n - 1] != '.') {
+        number.s[number.n - 1] != '.' &&
+        (number.s[0] != '0' || number.n == 1 || number.s[1] == '.')) {
         return sluice_lake_out_bytes(enc->out, p, s, n);
     }
     p = sluice_lake_out_room(enc->out, p, SLUICE_LAKE_DBZ_ROOM);
@@ -525,6 +526,9 @@ static uint8_t *put_vector(struct sluice_lake_dbz *enc, const struct sluice_lake
     while (s < end && enc->out->status >= 0) {
         const uint8_t *stop = memchr(s, ' ', (size_t)(end - s));
         stop = stop != NULL ? stop : end;
+        if (stop == s || stop + 1 == end) {
+            return sluice_lake_dbz_fail(enc, cell, "numbers with a blank between them expected", p);
+        }
         p = cell->text(enc, cell, s, (size_t)(stop - s), p);
         if (stop < end) {
             p = put_byte(enc, p, ',');
