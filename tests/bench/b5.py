@@ -54,7 +54,7 @@ def load(bench: who.Bench, seconds: int) -> str:
     if done.returncode != 0:
         return (done.stderr.strip().splitlines() or ["pgbench failed"])[-1]
     made = re.search(r"tps = ([\d.]+)", done.stdout)
-    if made is None or float(made.group(1)) < 0.95 * RATE:
+    if made is None or float(made.group(1)) < 0.8 * RATE:
         return f"only {made.group(1) if made else '?'} transactions a second were made"
     return ""
 
@@ -213,18 +213,18 @@ def huge_lines(bench: who.Bench, rows: int, figures: dict[str, Any]) -> list[lis
     return lines
 
 
-def latency_lines(rounds: dict[str, list[Waits]], problems: dict[str, str]) -> tuple[list[list[str]], dict[str, Any]]:
+def latency_lines(rounds: dict[str, dict[int, Waits]], problems: dict[str, str]) -> tuple[list[list[str]], dict[str, Any]]:
     lines, figures = [], {}
     for name, got in rounds.items():
         if not got:
             lines.append([name, "", "", "", "", "", problems.get(name, "")])
             continue
-        middle = {key: median([getattr(w, key) for w in got]) for key in ("p50", "p95", "p99", "worst")}
-        ratio = median([b.p99 / a.p99 for a, b in zip(rounds[RAW], got)])
-        count = sum(w.count for w in got)
-        figures[name] = {**middle, "count": count, "p99_to_raw": ratio}
+        middle = {key: median([getattr(w, key) for w in got.values()]) for key in ("p50", "p95", "p99", "worst")}
+        ratios = [found.p99 / rounds[RAW][number].p99 for number, found in got.items() if number in rounds[RAW]]
+        count = sum(w.count for w in got.values())
+        figures[name] = {**middle, "count": count, "p99_to_raw": median(ratios) if ratios else None}
         lines.append([name, f"{count:,}", *(f"{middle[key]:.2f}" for key in ("p50", "p95", "p99", "worst")),
-                      f"{ratio:.2f}"])
+                      f"{median(ratios):.2f}" if ratios else "?"])
     return lines, figures
 
 
@@ -256,7 +256,7 @@ def main(bench: who.Bench, quick: bool, rounds: int, only: list[str], root: Path
     changes.slot_drop(bench.db, changes.BASE_SLOT)
     bench.db.execute("CREATE SEQUENCE bench_id CACHE 100")
     seconds = 6 if quick else 20
-    got: dict[str, list[Waits]] = {RAW: [], **({ENGINE: []} if engine_there() else {})}
+    got: dict[str, dict[int, Waits]] = {RAW: {}, **({ENGINE: {}} if engine_there() else {})}
     problems: dict[str, str] = {}
     for number in range(rounds):
         order = list(got) if number % 2 == 0 else list(got)[::-1]
@@ -269,7 +269,7 @@ def main(bench: who.Bench, quick: bool, rounds: int, only: list[str], root: Path
             if isinstance(found, str):
                 problems[name] = found
             else:
-                got[name].append(found)
+                got[name][number] = found
     lines, figures = latency_lines(got, problems)
     header = [f"B5: {RATE:,} tx/s, commits awaited, {rounds} × {seconds} s", "rows", "p50 ms", "p95 ms", "p99 ms",
               "worst ms", "p99 × bare reader"]
