@@ -457,6 +457,18 @@ def test_generated_columns(made: Setup):
     assert columns == ("id,a,b" if version >= 180000 else "id,a")
 
 
+def test_more_tables_than_one_statement_takes(made: Setup):
+    made.db.execute("DO $$ BEGIN FOR i IN 1..2100 LOOP EXECUTE format('CREATE TABLE m%s (id int PRIMARY KEY)', i);"
+                    " IF i % 500 = 0 THEN COMMIT; END IF; END LOOP; END $$")
+    names = [f"public.m{i}" for i in range(1, 2101)]
+    answer = made.ok("--mode", "cdc_only", *[f"-{name}" for name in names])
+    assert len(answer.streams) == 2100 and len(made.published()) == 2100
+    answer = made.ok("--mode", "cdc_only", "-public.t", "--resume", answer.start)
+    assert made.published() == ["t"]
+    made.ok("--mode", "cdc_only", "-public.t", *[f"-{name}" for name in names], "--resume", answer.start)
+    assert len(made.published()) == 2101
+
+
 def test_inherited_tables(made: Setup):
     made.db.execute("CREATE TABLE child (more int, PRIMARY KEY (id)) INHERITS (t)", "INSERT INTO child VALUES (7, 'c', 1)")
     answer = made.ok("public.t")

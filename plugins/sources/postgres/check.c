@@ -82,6 +82,11 @@ static int yes(const PGresult *r, int column)
 static void check_load(struct pg_check *c, const PGresult *r)
 {
     long readers = c->plan != NULL && c->plan->parallelism > 0 ? (long)c->plan->parallelism : 1;
+    /* Beside the readers: the catalog's; with changes also the snapshot's and the feed's. */
+    long others = c->plan != NULL && (c->plan->mode == SLUICE_MODE_CDC_ONLY ||
+                                      c->plan->mode == SLUICE_MODE_FULL_LOAD_AND_CDC)
+                      ? 3
+                      : 1;
     long free_slots = number(r, AT_CONNECTIONS) - number(r, AT_CONNECTIONS_USED);
     long role_limit = number(r, AT_ROLE_LIMIT);
     if (free_slots < readers) {
@@ -89,13 +94,13 @@ static void check_load(struct pg_check *c, const PGresult *r)
                         "ALTER SYSTEM SET max_connections = …; or lower parallelism",
                         "%ld connections are free, %ld more are needed", free_slots, readers);
     }
-    if (role_limit >= 0 && role_limit < readers + 1) {
+    if (role_limit >= 0 && role_limit < readers + others) {
         char remedy[256];
         (void)snprintf(remedy, sizeof remedy, "ALTER ROLE %.120s CONNECTION LIMIT %ld",
-                       c->role.data, readers + 1);
+                       c->role.data, readers + others);
         pg_check_report(c, SLUICE_FINDING_ERROR, "role", "parallelism", remedy,
                         "the role may have %ld connections, %ld are needed", role_limit,
-                        readers + 1);
+                        readers + others);
     }
     if (yes(r, AT_RECOVERY)) {
         pg_check_report(

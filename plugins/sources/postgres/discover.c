@@ -385,6 +385,18 @@ static void report_open(const struct sluice_source *src)
     }
 }
 
+/* Once nothing is left to load. The feed goes on for long: without this the server would keep old
+ * rows, and the temporary slot its log, as long. */
+static void give_up_snapshot(struct sluice_source *src)
+{
+    if (src->shards_left == 0 && src->feed.wanted && src->holder != NULL) {
+        pg_workers_close(src);
+        sluice_pg_close(src->holder);
+        src->holder = NULL;
+        sluice_log(src->host, SLUICE_LOG_INFO, "snapshot given up snapshot=%s", src->snapshot);
+    }
+}
+
 sluice_status pg_source_open(struct sluice_source *src, const struct sluice_source_plan *plan,
                              struct sluice_source_info *info, sluice_stream_visit visit, void *vctx,
                              struct sluice_error *err)
@@ -416,6 +428,7 @@ sluice_status pg_source_open(struct sluice_source *src, const struct sluice_sour
     info->identity = src->identity[0] != '\0' ? src->identity : NULL;
     info->server = src->server;
     report_open(src);
+    give_up_snapshot(src); /* nothing could be loaded */
     return SLUICE_OK;
 }
 
@@ -439,18 +452,11 @@ sluice_status pg_source_shard_done(struct sluice_source *src, const char *shard_
                                    struct sluice_error *err)
 {
     (void)err;
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < src->shard_count; i++) {
-        src->shards[i].done |= strcmp(src->shards[i].id, shard_id) == 0;
-        left += src->shards[i].done == 0;
-    }
-    if (left == 0 && src->feed.wanted && src->holder != NULL) {
-        /* The feed goes on for long: without this the server would keep old rows, and the temporary
-         * slot its log, as long. */
-        pg_workers_close(src);
-        sluice_pg_close(src->holder);
-        src->holder = NULL;
-        sluice_log(src->host, SLUICE_LOG_INFO, "snapshot given up snapshot=%s", src->snapshot);
+    struct pg_shard *shard = pg_shards_find(src, shard_id);
+    if (shard != NULL && !shard->done) {
+        shard->done = 1;
+        src->shards_left--;
+        give_up_snapshot(src);
     }
     return SLUICE_OK;
 }

@@ -102,16 +102,41 @@ static void add_table(struct sluice_pg_text *sql, const struct pg_relation *r, u
     (*n)++;
 }
 
+/* Statements lock each table that they name, and the server has few lock slots: so many at a time. */
+enum { TABLES_AT_ONCE = 1000 };
+
+/* The chosen tables of one publication from the `first` on, at most TABLES_AT_ONCE of them. */
 static uint32_t add_tables(struct sluice_pg_text *sql, const struct pg_chosen *chosen,
-                           uint32_t count, int insert_only)
+                           uint32_t count, int insert_only, uint32_t first)
 {
+    uint32_t seen = 0;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (chosen[i].insert_only == insert_only && chosen[i].relation->kind != PG_KIND_MESSAGES) {
+    for (uint32_t i = 0; i < count && n < TABLES_AT_ONCE; i++) {
+        if (chosen[i].insert_only == insert_only && chosen[i].relation->kind != PG_KIND_MESSAGES &&
+            seen++ >= first) {
             add_table(sql, chosen[i].relation, &n);
         }
     }
     return n;
+}
+
+/* The rest of the tables, in transactions of their own. What is cut off between two of them is
+ * brought in step by the next open. */
+static void add_rest(struct sluice_pg_text *sql, const char *name, const struct pg_chosen *chosen,
+                     uint32_t count, int insert_only)
+{
+    uint32_t n = TABLES_AT_ONCE;
+    for (uint32_t first = TABLES_AT_ONCE; n == TABLES_AT_ONCE; first += n) {
+        struct sluice_pg_text tables = {0};
+        n = add_tables(&tables, chosen, count, insert_only, first);
+        if (n > 0) {
+            sluice_pg_text_add(sql, "COMMIT; BEGIN READ WRITE; ALTER PUBLICATION ");
+            pg_name_ident(sql, name);
+            sluice_pg_text_format(sql, " ADD TABLE %s; ", tables.data != NULL ? tables.data : "");
+        }
+        sql->failed |= tables.failed;
+        sluice_pg_text_free(&tables);
+    }
 }
 
 static void add_options(struct sluice_pg_text *sql, const struct sluice_source *src, int version,
@@ -139,7 +164,7 @@ static void add_create(struct sluice_pg_text *sql, const struct sluice_source *s
     if (!insert_only && src->options.publication_mode == PG_PUBLICATION_ALL_TABLES) {
         sluice_pg_text_add(sql, " FOR ALL TABLES");
     }
-    else if (add_tables(&tables, chosen, count, insert_only) > 0) {
+    else if (add_tables(&tables, chosen, count, insert_only, 0) > 0) {
         sluice_pg_text_add(sql, " FOR TABLE ");
         sluice_pg_text_add(sql, tables.data != NULL ? tables.data : "");
     }
@@ -254,6 +279,9 @@ static sluice_status plan_create(struct sluice_source *src, const struct pg_fact
     sluice_pg_text_add(sql, " IS ");
     add_comment(sql, plan->pipeline);
     sluice_pg_text_add(sql, "; ");
+    if (!all) {
+        add_rest(sql, name, chosen, count, insert_only);
+    }
     sql->failed |= create.failed;
     sluice_pg_text_free(&create);
     return st;

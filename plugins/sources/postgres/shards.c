@@ -16,9 +16,29 @@ enum { ID_NAME_MAX = 80, SHARDS_MAX = 1000000 };
 void pg_shards_free(struct sluice_source *src)
 {
     free(src->shards);
+    free(src->shards_by_id);
     src->shards = NULL;
+    src->shards_by_id = NULL;
+    src->shards_left = 0;
     src->shard_count = 0;
     src->shard_cap = 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp((*(struct pg_shard *const *)a)->id, (*(struct pg_shard *const *)b)->id);
+}
+
+struct pg_shard *pg_shards_find(const struct sluice_source *src, const char *id)
+{
+    struct pg_shard key;
+    const struct pg_shard *wanted = &key;
+    (void)snprintf(key.id, sizeof key.id, "%s", id);
+    struct pg_shard **found =
+        src->shards_by_id != NULL
+            ? bsearch(&wanted, src->shards_by_id, src->shard_count, sizeof *found, compare_ids)
+            : NULL;
+    return found != NULL ? *found : NULL;
 }
 
 static uint64_t fnv64(const char *text)
@@ -187,9 +207,15 @@ sluice_status pg_shards_make(struct sluice_source *src, const struct sluice_sour
                 split_relation(src, stream, stream->relation, split, parallelism, &number, err));
         }
     }
+    src->shards_by_id = calloc(src->shard_count + 1u, sizeof(struct pg_shard *));
+    if (src->shards_by_id == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for parts of tables");
+    }
+    src->shards_left = src->shard_count;
     /* The array no longer moves: now descriptions may point into it. */
     for (uint32_t i = 0; i < src->shard_count; i++) {
         struct pg_shard *s = &src->shards[i];
+        src->shards_by_id[i] = s;
         s->desc.struct_size = (uint32_t)sizeof s->desc;
         s->desc.kind = SLUICE_SHARD_SNAPSHOT;
         s->desc.stream_count = 1;
@@ -198,5 +224,6 @@ sluice_status pg_shards_make(struct sluice_source *src, const struct sluice_sour
         s->desc.handle.data = s->handle;
         s->desc.handle.size = sizeof s->handle;
     }
+    qsort(src->shards_by_id, src->shard_count, sizeof(struct pg_shard *), compare_ids);
     return SLUICE_OK;
 }

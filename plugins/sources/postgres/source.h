@@ -271,6 +271,8 @@ struct sluice_source {
     struct pg_shard *shards;
     uint32_t shard_count;
     uint32_t shard_cap;
+    uint32_t shards_left;           /* of those that not every sink has whole; [ctl] */
+    struct pg_shard **shards_by_id; /* sorted */
 
     struct pg_feed_setup feed;
     const struct sluice_failpoint_extension *failpoints;
@@ -285,6 +287,8 @@ struct sluice_source {
 sluice_status pg_shards_make(struct sluice_source *src, const struct sluice_source_plan *plan,
                              struct sluice_error *err) SLUICE_MUST_CHECK;
 void pg_shards_free(struct sluice_source *src);
+/* NULL = no such shard. */
+struct pg_shard *pg_shards_find(const struct sluice_source *src, const char *id);
 
 /* ---------------------------------------------------------------- worker.c ------------------- */
 

@@ -26,7 +26,7 @@
 
 extern const struct sluice_plugin *sluice_plugin_postgres_entry_v0(void);
 
-enum { MAX_TABLES = 256, MAX_SHARDS = 4096 };
+enum { MAX_TABLES = 4096, MAX_SHARDS = 4096 };
 
 struct arguments {
     const char *action;
