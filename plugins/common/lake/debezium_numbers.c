@@ -14,6 +14,7 @@ enum {
     FLOAT_DIGITS = 24, /* significant digits; shortest forms have 17 */
     INT64_DIGITS = 18,
     INT128_DIGITS = 38,
+    EXACT_POWERS = 23,
     GROUP_DIGITS = 9,
     GROUP = 1000000000,
     NUMBER_DIGITS = 200000 /* PostgreSQL's numeric has 147455 at most */
@@ -234,9 +235,34 @@ uint8_t *sluice_lake_dbz_put_unscaled(struct sluice_lake_dbz *enc, const uint8_t
     return p;
 }
 
+/* Both exact as doubles, so that one division rounds as it should: nearly every value. */
+static int32_t divide_exact(const uint8_t *value, int32_t width, int32_t scale, double *out)
+{
+    static const double powers[EXACT_POWERS] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    const int64_t limit = INT64_C(1) << 53;
+    int64_t v;
+    memcpy(&v, value, sizeof v);
+    if (scale < 0 || scale >= EXACT_POWERS || v > limit || v < -limit) {
+        return 0;
+    }
+    for (int32_t i = 8; i < width; i++) {
+        if (value[i] != (v < 0 ? 0xff : 0)) {
+            return 0;
+        }
+    }
+    *out = (double)v / powers[scale];
+    return 1;
+}
+
 uint8_t *sluice_lake_dbz_put_decimal_double(const uint8_t *value, int32_t width, int32_t scale,
                                             uint8_t *p)
 {
+    double v;
+    if (divide_exact(value, width, scale, &v)) {
+        return sluice_lake_dbz_put_f64(p, v);
+    }
     uint8_t text[SLUICE_LAKE_DECIMAL_DIGITS + 32 + SLUICE_LAKE_SLACK];
     uint8_t *end = sluice_lake_put_decimal(text, value, width, 0);
     *end++ = 'e';

@@ -323,6 +323,10 @@ static void decimals_other(void **state)
     expect(&dbl, "d:10,2", "numeric(10,2)", NULL, "1234", "12.34");
     expect(&dbl, "d:10,2", "numeric(10,2)", NULL, "-9999999999", "-9.999999999E7");
     expect(&dbl, "d:10,2", "numeric(10,2)", "*1", nan, "\"NaN\"");
+    expect(&dbl, "d:18,18", "numeric(18,18)", NULL, "9007199254740993", "0.009007199254740993");
+    expect(&dbl, "d:30,22", "numeric(30,22)", NULL, "-1", "-1.0E-22");
+    expect(&dbl, "d:30,23", "numeric(30,23)", NULL, "9", "9.0E-23");
+    expect(&dbl, "d:38,0", "numeric(38,0)", NULL, "xffffffff3f228a097ac4865aa84c3b4b", "1.0E38");
     expect(&dbl, "u", "numeric", "n", "123456789012345678901234567890.5", "1.2345678901234568E29");
     expect(&dbl, "u", "numeric", "n", "0.1", "0.1");
     expect(&dbl, "u", "numeric", "n", "-Infinity", "\"-Infinity\"");
