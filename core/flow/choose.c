@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "flow/feed.h"
 #include "log/log.h"
+#include "sluice/position.h"
 
 int sluice_flow_chooses(const struct sluice_pipeline_node *node,
                         const struct sluice_run_options *options,
@@ -54,6 +55,23 @@ struct discover_ctx {
     unsigned char *met; /* patterns that met a table */
 };
 
+/* Which table is behind the name now; a source may say it by a property. */
+static sluice_status keep_incarnation(struct sluice_flow_stream *stream,
+                                      const struct sluice_stream_desc *desc,
+                                      struct sluice_error *err)
+{
+    for (uint32_t i = 0; i < desc->property_count; i++) {
+        if (strcmp(desc->properties[i].key, "incarnation") == 0) {
+            sluice_free(stream->incarnation);
+            stream->incarnation = sluice_alloc_string(desc->properties[i].value);
+            return stream->incarnation != NULL
+                       ? SLUICE_OK
+                       : sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+        }
+    }
+    return SLUICE_OK;
+}
+
 static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc *desc,
                                      const struct sluice_error *problem)
 {
@@ -83,6 +101,10 @@ static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc
         atomic_store(&stream->limit_left, sluice_flow_row_limit(source->engine));
     }
     stream->discovered = source->generation;
+    SLUICE_TRY(keep_incarnation(stream, desc, ctx->err));
+    if (problem != NULL && !sluice_flow_has_load(source->engine)) {
+        return sluice_flow_refuse_to_leave(stream, problem, ctx->err);
+    }
     if (problem != NULL && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
         sluice_flow_stream_fail(stream, problem);
     }
@@ -113,6 +135,15 @@ sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
         if (out != NULL && leaf->desc == NULL) {
             return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
         }
+        if (out != NULL && sluice_flow_has_changes(stream->source->engine) &&
+            (copy->flags & SLUICE_STREAM_CAN_CHANGES) != 0 &&
+            (out->flags & SLUICE_STREAM_CAN_CHANGES) == 0) {
+            return sluice_error_set(
+                err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                "stream %s: its changes cannot be followed into sink %s, since a transform leaves a "
+                "column of its key out (hint: keep the key, or set drop_keys: true there)",
+                stream->name, leaf->sink->node->id);
+        }
         for (size_t k = 0; k < i; k++) {
             if (out != NULL && stream->leaves[k].desc != NULL &&
                 stream->leaves[k].sink == leaf->sink) {
@@ -126,29 +157,59 @@ sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
     return SLUICE_OK;
 }
 
+sluice_status sluice_flow_refuse_to_leave(const struct sluice_flow_stream *stream,
+                                          const struct sluice_error *problem,
+                                          struct sluice_error *err)
+{
+    struct sluice_error why = *problem;
+    why.flags =
+        (why.flags & SLUICE_ERROR_RETRYABLE) != 0 ? why.flags : why.flags | SLUICE_ERROR_FATAL;
+    *err = why;
+    return sluice_error_wrap(err, "cannot follow %s (exclude it to go on without)", stream->name);
+}
+
+int sluice_flow_stream_has_leaf(const struct sluice_flow_stream *stream)
+{
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        const struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        if (leaf->follows && leaf->complete && !atomic_load(&leaf->failed)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The sink's token is of the load that the state knows, not of one that counts no more. */
+static int is_of_that_load(const struct sluice_flow_known *known,
+                           const struct sluice_flow_complete *found)
+{
+    if (found->run[0] != '\0' || known->run[0] == '\0') {
+        return strcmp(found->run, known->run) == 0;
+    }
+    return sluice_position_compare(sluice_feed_position_bytes(&found->position),
+                                   sluice_feed_position_bytes(&known->position)) == 0;
+}
+
 /* Complete by the state, or by the sink's own token where the state did not come to know of it. A
  * stream that is not in the state at all was reset: then it is loaded anew whatever the sink says. */
 static sluice_status look_complete(struct sluice_flow_stream *stream, size_t i,
                                    struct sluice_error *err)
 {
     struct sluice_flow_leaf *leaf = &stream->leaves[i];
-    int32_t known = sluice_flow_known(stream->source->engine, stream->source->node->id,
-                                      stream->name, leaf->sink->node->id);
+    const struct sluice_flow_known *known = sluice_flow_known_entry(
+        stream->source->engine, stream->source->node->id, stream->name, leaf->sink->node->id);
     const struct sluice_flow_complete *found =
         sluice_map_get(&leaf->sink->complete, leaf->desc->name);
-    leaf->complete = known == SLUICE_STATE_STREAM_COMPLETE || (known >= 0 && found != NULL);
+    int by_state = known != NULL && known->status == SLUICE_STATE_STREAM_COMPLETE;
+    leaf->complete = by_state || (known != NULL && found != NULL && is_of_that_load(known, found));
     if (!leaf->complete) {
         return SLUICE_OK;
     }
-    const struct sluice_feed_position *at =
-        known == SLUICE_STATE_STREAM_COMPLETE
-            ? sluice_flow_known_position(stream->source->engine, stream->source->node->id,
-                                         stream->name, leaf->sink->node->id)
-            : &found->position;
-    if (at != NULL && !sluice_flow_leaf_place(leaf, sluice_feed_position_bytes(at))) {
+    const struct sluice_feed_position *at = by_state ? &known->position : &found->position;
+    if (!sluice_flow_leaf_place(leaf, sluice_feed_position_bytes(at))) {
         return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
     }
-    if (known != SLUICE_STATE_STREAM_COMPLETE) {
+    if (!by_state) {
         leaf->rows = found->rows;
         (void)snprintf(stream->run, sizeof stream->run, "%s", found->run);
         return sluice_flow_stream_remember(stream, i, SLUICE_STATE_STREAM_COMPLETE, NULL, err);
@@ -156,20 +217,31 @@ static sluice_status look_complete(struct sluice_flow_stream *stream, size_t i,
     return SLUICE_OK;
 }
 
-/* The table behind the name is the one that was loaded before: a source may say which it is. 0 = it
- * was dropped and made anew meanwhile, so what was loaded is of another table. */
-static sluice_status check_incarnation(struct sluice_flow_stream *stream, int *same,
-                                       struct sluice_error *err)
+/* Nothing that was loaded of the stream counts any more. */
+static sluice_status forget_loads(struct sluice_flow_stream *stream, struct sluice_error *err)
 {
     struct sluice_engine *engine = stream->source->engine;
-    const struct sluice_stream_desc *desc = stream->desc;
-    const char *is = NULL;
-    *same = 1;
-    for (uint32_t i = 0; i < desc->property_count; i++) {
-        if (strcmp(desc->properties[i].key, "incarnation") == 0) {
-            is = desc->properties[i].value;
-        }
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        leaf->complete = 0;
+        leaf->position_size = 0;
+        SLUICE_TRY(sluice_flow_forget_stream(engine, stream->source->node->id, stream->name,
+                                             leaf->sink->node->id, err));
     }
+    if (atomic_load(&stream->status) != SLUICE_PROGRESS_FAILED) {
+        atomic_store(&stream->status, SLUICE_PROGRESS_WAITING);
+        atomic_store(&stream->finished_us, 0);
+    }
+    return SLUICE_OK;
+}
+
+/* The table behind the name is the one that was loaded before: a source may say which it is. If it was
+ * dropped and made anew meanwhile, what was loaded is of another table. In a batch of the state: that
+ * the loads count no more, and that this was seen, become durable together. */
+static sluice_status check_incarnation(struct sluice_flow_stream *stream, struct sluice_error *err)
+{
+    struct sluice_engine *engine = stream->source->engine;
+    const char *is = stream->incarnation;
     if (is == NULL || engine->state == NULL) {
         return SLUICE_OK;
     }
@@ -182,20 +254,35 @@ static sluice_status check_incarnation(struct sluice_flow_stream *stream, int *s
         sluice_error_clear(err);
         status = SLUICE_OK;
     }
-    int known = was != NULL && strcmp(was, is) == 0;
-    *same = was == NULL || known;
-    if (status >= 0 && !known) {
-        status = sluice_state_identity_put(engine->state, sluice_str_text(&key), is, err);
-    }
-    if (status >= 0 && !*same) {
+    if (status >= 0 && was != NULL && strcmp(was, is) != 0) {
+        status = forget_loads(stream, err);
         sluice_log_line(SLUICE_LOG_WARN, stream->source->node->id,
-                        "the table was dropped and made anew since it was loaded: it is loaded "
-                        "again stream=%s",
-                        stream->name);
+                        "the table was dropped and made anew since it was read%s stream=%s",
+                        sluice_flow_has_load(engine) ? ": it is loaded again" : "", stream->name);
+    }
+    if (status >= 0 && (was == NULL || strcmp(was, is) != 0)) {
+        status = sluice_state_identity_put(engine->state, sluice_str_text(&key), is, err);
     }
     sluice_free(was);
     sluice_str_free(&key);
     return status;
+}
+
+static void say_not_needed(struct sluice_flow_stream *stream, int wired, int loads)
+{
+    if (atomic_load(&stream->status) != SLUICE_PROGRESS_WAITING) {
+        return;
+    }
+    if (wired && !loads) {
+        atomic_store(&stream->status, SLUICE_PROGRESS_FOLLOWING);
+        return;
+    }
+    atomic_store(&stream->status, SLUICE_PROGRESS_SKIPPED);
+    sluice_log_line(wired ? SLUICE_LOG_INFO : SLUICE_LOG_WARN, stream->source->node->id,
+                    "%s stream=%s",
+                    wired ? "stream is complete since an earlier run of this load"
+                          : "stream is dropped by every transform",
+                    stream->name);
 }
 
 /* Which sinks still have to get the stream in this load. */
@@ -203,50 +290,69 @@ static sluice_status mark_needed(struct sluice_flow_stream *stream, struct sluic
 {
     int needed = 0;
     int wired = 0;
-    int same = 1;
+    int follows = 0;
     int changes = sluice_flow_has_changes(stream->source->engine);
     int loads = sluice_flow_has_load(stream->source->engine) &&
                 (stream->desc->flags & SLUICE_STREAM_NO_LOAD) == 0;
     if (changes) {
-        SLUICE_TRY(check_incarnation(stream, &same, err));
+        SLUICE_TRY(check_incarnation(stream, err));
     }
     for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
         struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        int failed = atomic_load(&leaf->failed);
         wired |= leaf->desc != NULL;
-        if (loads && same && leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed)) {
+        if (leaf->desc != NULL && !leaf->complete && !failed) {
             SLUICE_TRY(look_complete(stream, i, err));
         }
-        leaf->needed =
-            loads && leaf->desc != NULL && !leaf->complete && !atomic_load(&leaf->failed);
+        leaf->needed = loads && leaf->desc != NULL && !leaf->complete && !failed;
         leaf->follows = changes && leaf->desc != NULL;
+        follows |= leaf->follows && !failed;
         stream->source->had_whole |= leaf->complete;
         needed |= leaf->needed;
     }
     stream->selected = needed;
-    stream->follows = changes && wired;
-    if (!needed && wired && !loads && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
-        atomic_store(&stream->status, SLUICE_PROGRESS_FOLLOWING);
-    }
-    if (!needed && atomic_load(&stream->status) == SLUICE_PROGRESS_WAITING) {
-        atomic_store(&stream->status, SLUICE_PROGRESS_SKIPPED);
-        sluice_log_line(wired ? SLUICE_LOG_INFO : SLUICE_LOG_WARN, stream->source->node->id,
-                        "%s stream=%s",
-                        wired ? "stream is complete since an earlier run of this load"
-                              : "stream is dropped by every transform",
-                        stream->name);
+    stream->follows = follows;
+    if (!needed) {
+        say_not_needed(stream, wired, loads);
     }
     return SLUICE_OK;
+}
+
+/* All of the source's streams in one durable step of the state: a sync each would take long. */
+static sluice_status mark_all(struct sluice_flow_source *source, const unsigned char *bound,
+                              struct sluice_error *err)
+{
+    struct sluice_state *state = source->engine->state;
+    sluice_status status = state != NULL ? sluice_state_batch_begin(state, err) : SLUICE_OK;
+    if (status < 0) {
+        return status;
+    }
+    for (size_t i = 0; i < source->stream_count && status >= 0; i++) {
+        status = bound[i] ? mark_needed(source->streams[i], err) : SLUICE_OK;
+    }
+    struct sluice_error end_err = SLUICE_ERROR_INIT;
+    if (state != NULL && sluice_state_batch_end(state, &end_err) < 0 && status >= 0) {
+        *err = end_err;
+        status = end_err.status;
+    }
+    return status;
 }
 
 /* A stream that one sink gave up may still be due in another. */
 static int is_over(const struct sluice_flow_stream *stream)
 {
     int32_t status = atomic_load(&stream->status);
-    if (sluice_flow_has_changes(stream->source->engine)) {
-        return atomic_load(&stream->abandoned); /* whole or not: a new attempt follows it */
+    if (!sluice_flow_has_changes(stream->source->engine)) {
+        return atomic_load(&stream->abandoned) || status == SLUICE_PROGRESS_COMPLETE ||
+               status == SLUICE_PROGRESS_SKIPPED;
     }
-    return atomic_load(&stream->abandoned) || status == SLUICE_PROGRESS_COMPLETE ||
-           status == SLUICE_PROGRESS_SKIPPED;
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        const struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        if (leaf->desc != NULL && !atomic_load(&leaf->failed)) {
+            return 0; /* whole or not: a new attempt follows it there */
+        }
+    }
+    return atomic_load(&stream->abandoned);
 }
 
 static sluice_status check_any(const struct sluice_flow_source *source, size_t seen,
@@ -296,10 +402,10 @@ static sluice_status discover(struct sluice_flow_source *source, struct sluice_e
     return status;
 }
 
-sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
-                                        struct sluice_chain *binder, struct sluice_error *err)
+/* Binds what may be read to the sinks; bound[i] = 1 for each such stream. */
+static sluice_status bind_all(struct sluice_flow_source *source, struct sluice_chain *binder,
+                              unsigned char *bound, struct sluice_error *err)
 {
-    SLUICE_TRY(discover(source, err));
     for (size_t i = 0; i < source->stream_count; i++) {
         struct sluice_flow_stream *stream = source->streams[i];
         stream->selected = 0;
@@ -316,11 +422,31 @@ sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
         }
         sluice_status status = sluice_flow_stream_bind(stream, stream->desc, binder, err);
         if (status < 0 && (err->flags & SLUICE_ERROR_FATAL) == 0) {
-            sluice_flow_stream_fail(stream, err);
+            struct sluice_error why = *err;
+            if (!sluice_flow_has_load(source->engine) || sluice_flow_stream_has_leaf(stream)) {
+                return sluice_flow_refuse_to_leave(stream, &why, err);
+            }
+            sluice_flow_stream_fail(stream, &why);
             continue;
         }
         SLUICE_TRY(status);
-        SLUICE_TRY(mark_needed(stream, err));
+        bound[i] = 1;
     }
     return SLUICE_OK;
+}
+
+sluice_status sluice_flow_source_choose(struct sluice_flow_source *source,
+                                        struct sluice_chain *binder, struct sluice_error *err)
+{
+    SLUICE_TRY(discover(source, err));
+    unsigned char *bound = sluice_alloc_zero(source->stream_count + 1, 1);
+    if (bound == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+    }
+    sluice_status status = bind_all(source, binder, bound, err);
+    if (status >= 0) {
+        status = mark_all(source, bound, err);
+    }
+    sluice_free(bound);
+    return status;
 }

@@ -35,7 +35,12 @@ static int wait_to_retry(struct sluice_engine *engine, struct sluice_backoff *ba
     sluice_duration_format(wait, text);
     sluice_log_line(SLUICE_LOG_WARN, scope, "trying again in %s error=\"%s\"", text, err->message);
     atomic_fetch_add(&engine->retries, 1);
-    return !sluice_cancel_sleep(&engine->cancel, wait);
+    int64_t until = now_us() + wait;
+    while (!sluice_flow_stopped(engine) && now_us() < until) { /* a drain does not cancel feeds */
+        int64_t left = until - now_us();
+        (void)sluice_cancel_sleep(&engine->cancel, left < LOOP_US ? left : LOOP_US);
+    }
+    return !sluice_flow_stopped(engine);
 }
 
 /* ---- completing streams ---- */
@@ -323,10 +328,9 @@ static int reopen_lost(struct sluice_engine *engine)
         pthread_mutex_lock(&engine->mutex);
         int running = source->running > 0 || engine->finished != NULL;
         pthread_mutex_unlock(&engine->mutex);
-        if (running || now_us() < source->reopen_at_us) {
+        if (running || now_us() < source->reopen_at_us || !sluice_feeds_abandon(source)) {
             continue;
         }
-        sluice_feeds_stop_source(source);
         sluice_flow_source_close(source);
         struct sluice_error err = SLUICE_ERROR_INIT;
         if (open_source(engine, source, &err) < 0 && !sluice_flow_stopped(engine)) {

@@ -13,6 +13,7 @@
 #include "flow/feed.h"
 #include "log/log.h"
 
+#define FINISH_US 8000000                      /* for feeds to commit when the run is to end */
 #define MEMORY_PER_WORKER (8u * 1024u * 1024u) /* a batch, and what the source holds */
 #define MEMORY_PER_LANE (8u * 1024u * 1024u)   /* an encoder, a part being filled */
 
@@ -98,6 +99,7 @@ sluice_status sluice_engine_create(const struct sluice_pipeline *pipeline,
     engine->pipeline = pipeline;
     engine->registry = registry;
     engine->options = *options;
+    engine->finish_us = FINISH_US;
     /* A part of the tables, or of their rows, is a load of its own that no later run goes on with. */
     engine->state = options->row_limit > 0 || options->table_count > 0 ? NULL : state;
     engine->stamps = state;
@@ -204,8 +206,8 @@ void sluice_engine_drain(struct sluice_engine *engine)
     int feeds = 0;
     for (size_t i = 0; i < engine->source_count; i++) {
         for (struct sluice_feed *feed = engine->sources[i].feeds; feed != NULL; feed = feed->next) {
-            feeds |= atomic_load(&feed->started);
-            atomic_store(&feed->stop, 1);
+            feeds |= atomic_load(&feed->started) && !atomic_load(&feed->over);
+            atomic_store(&feed->stop, FEED_FINISH);
         }
     }
     pthread_cond_broadcast(&engine->work);
@@ -298,9 +300,7 @@ static sluice_status prepare(struct sluice_engine *engine, struct sluice_error *
         if (engine->resumed) {
             SLUICE_TRY(sluice_flow_known_read(engine, err));
         }
-        if (sluice_flow_has_changes(engine)) {
-            SLUICE_TRY(sluice_flow_kept_feeds_read(engine, err));
-        }
+        SLUICE_TRY(sluice_flow_kept_feeds_read(engine, err));
     }
     SLUICE_TRY(sluice_control_open(engine, err));
     engine->opened = 1;

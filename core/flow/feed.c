@@ -10,15 +10,15 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/limits.h"
 #include "log/log.h"
 #include "sluice/array.h"
 #include "sluice/position.h"
 
-#define READ_TIMEOUT_US 200000    /* how long a stop or an ack may wait in reader_next */
-#define IDLE_US 1000000           /* between two signs of life while lanes finish */
-#define FINISH_TIMEOUT_US 8000000 /* for lanes to commit when the run is to end */
-#define BUDGET_WAIT_US 200000     /* then go on: what holds the budget may be ours */
-#define BUDGET_RETRY_US 10000     /* once that was in vain */
+#define READ_TIMEOUT_US 200000 /* how long a stop or an ack may wait in reader_next */
+#define IDLE_US 1000000        /* between two signs of life while lanes finish */
+#define BUDGET_WAIT_US 200000  /* then go on: what holds the budget may be ours */
+#define BUDGET_RETRY_US 10000  /* once that was in vain */
 
 static int64_t now_us(void)
 {
@@ -32,7 +32,7 @@ static sluice_status stopped(struct sluice_error *err)
 
 static int must_stop(struct sluice_feed *feed)
 {
-    return atomic_load(&feed->stop) || sluice_cancel_raised(&feed->engine->cancel);
+    return atomic_load(&feed->stop) != FEED_GO || sluice_cancel_raised(&feed->engine->cancel);
 }
 
 /* ---- one try: opening and closing ---- */
@@ -61,6 +61,9 @@ static sluice_status open_try(struct sluice_feed *feed, struct sluice_error *err
     for (size_t i = 0; i < feed->lane_count; i++) {
         SLUICE_TRY(sluice_feed_lane_settle(&feed->lanes[i], err));
     }
+    /* A source may take the position that it is opened at for one that it may forget. */
+    SLUICE_TRY(sluice_feed_checkpoint(feed, err));
+    feed->told.size = 0;
     for (size_t i = 0; i < feed->stream_count; i++) {
         sluice_feed_stream_reset(feed->streams[i]);
     }
@@ -91,6 +94,13 @@ static void close_try(struct sluice_feed *feed)
     for (size_t i = 0; i < feed->lane_count; i++) {
         sluice_feed_lane_abort(&feed->lanes[i]);
     }
+}
+
+/* The same may succeed later. CANCELLED that nobody asked for counts among it. */
+static int passes(const struct sluice_error *err)
+{
+    return ((err->flags & SLUICE_ERROR_RETRYABLE) != 0 || err->status == SLUICE_E_CANCELLED) &&
+           (err->flags & SLUICE_ERROR_FATAL) == 0;
 }
 
 /* ---- reading ---- */
@@ -131,6 +141,7 @@ static sluice_status push_batch(struct sluice_feed *feed, struct sluice_batch *b
         return fs != NULL && batch->desc != NULL ? sluice_feed_stream_announce(fs, batch->desc, err)
                                                  : SLUICE_OK;
     case SLUICE_BATCH_HEARTBEAT:
+    case SLUICE_BATCH_MESSAGE: /* no sink takes them */
         sluice_array_release(&batch->array);
         return SLUICE_OK;
     default:
@@ -202,6 +213,43 @@ static sluice_status wait_budget(struct sluice_feed *feed, struct sluice_error *
     return status == SLUICE_E_UNSUPPORTED ? SLUICE_OK : status;
 }
 
+/* The position at the end of the batch is the reader's until its next call, which may come while the
+ * batch is handed over. */
+static sluice_status keep_boundary(struct sluice_feed *feed, const struct sluice_batch *batch,
+                                   struct sluice_error *err)
+{
+    if (batch->position.size == 0 || batch->position.size > SLUICE_LIMIT_POSITION_BYTES) {
+        return sluice_error_set(err, SLUICE_E_INTERNAL, SLUICE_ERROR_FATAL,
+                                "a boundary with a position of %llu bytes: a bug of the source's "
+                                "plugin",
+                                (unsigned long long)batch->position.size);
+    }
+    return sluice_feed_position_set(&feed->boundary, batch->position)
+               ? SLUICE_OK
+               : sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
+                                  "out of memory for a position");
+}
+
+/* Hands one batch over; consumes it. */
+static sluice_status take_batch(struct sluice_feed *feed, struct sluice_batch *batch,
+                                struct sluice_error *err)
+{
+    int ends = (batch->flags & SLUICE_BATCH_COMMIT_BOUNDARY) != 0;
+    if (batch->source_time_us != 0) {
+        atomic_store(&feed->last_commit_us, batch->source_time_us);
+    }
+    sluice_status status = sluice_failpoint_error("flow.feed_after_batch", err);
+    if (status >= 0 && ends) {
+        status = keep_boundary(feed, batch, err);
+    }
+    if (status < 0) {
+        sluice_array_release(&batch->array);
+        return status;
+    }
+    SLUICE_TRY(push_batch(feed, batch, err));
+    return ends ? push_boundary(feed, sluice_feed_position_bytes(&feed->boundary), err) : SLUICE_OK;
+}
+
 /* Until END (answered), a stop (CANCELLED) or a failure. */
 static sluice_status read_all(struct sluice_feed *feed, struct sluice_error *err)
 {
@@ -226,68 +274,80 @@ static sluice_status read_all(struct sluice_feed *feed, struct sluice_error *err
                             feed->stream_count);
         }
         atomic_store(&feed->status, SLUICE_FEED_FOLLOWING);
-        if (status == SLUICE_AGAIN) {
-            continue;
-        }
-        if (batch.source_time_us != 0) {
-            atomic_store(&feed->last_commit_us, batch.source_time_us);
-        }
-        uint32_t flags = batch.flags;
-        SLUICE_TRY(sluice_failpoint_error("flow.feed_after_batch", err));
-        SLUICE_TRY(push_batch(feed, &batch, err));
-        if ((flags & SLUICE_BATCH_COMMIT_BOUNDARY) != 0) {
-            SLUICE_TRY(push_boundary(feed, batch.position, err));
-            sluice_flow_backoff_init(&feed->backoff, &feed->source->node->retry);
+        if (status != SLUICE_AGAIN) {
+            SLUICE_TRY(take_batch(feed, &batch, err));
         }
     }
 }
 
 /* ---- ending a try ---- */
 
-/* Waits for one lane; the server is kept patient meanwhile. `deadline_us` is that of a stop. */
+/* Waits for one lane; the server is kept patient meanwhile. *deadline_us: INT64_MAX until a stop is
+ * asked for. */
 static sluice_status finish_lane(struct sluice_feed *feed, struct sluice_feed_lane *lane,
-                                 int64_t deadline_us, struct sluice_error *err)
+                                 int64_t *deadline_us, struct sluice_error *err)
 {
     for (;;) {
         int64_t now = now_us();
-        int64_t until = now + IDLE_US < deadline_us ? now + IDLE_US : deadline_us;
+        if (*deadline_us == INT64_MAX && must_stop(feed)) {
+            *deadline_us = now + feed->engine->finish_us;
+        }
+        int64_t pause = *deadline_us == INT64_MAX ? READ_TIMEOUT_US : IDLE_US;
+        int64_t until = now + pause < *deadline_us ? now + pause : *deadline_us;
         sluice_status status = sluice_feed_lane_finish(lane, until, err);
         if (status != SLUICE_AGAIN) {
             return status;
         }
-        if (now_us() >= deadline_us || sluice_cancel_raised(&feed->engine->cancel)) {
+        if (atomic_load(&feed->stop) == FEED_ABANDON ||
+            sluice_cancel_raised(&feed->engine->cancel)) {
+            return stopped(err);
+        }
+        if (now_us() >= *deadline_us) {
             sluice_log_line(SLUICE_LOG_WARN, lane->sink->node->id,
                             "not committed in time; the next run goes on from the last commit");
             sluice_flow_cancel_all(feed->engine); /* else it would hold up the end */
-            return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "stopped");
+            return stopped(err);
         }
-        if (feed->source->api->reader_idle(feed->reader, err) < 0) {
-            sluice_error_clear(err); /* told later, if it matters */
+        if (now_us() - feed->idle_us >= IDLE_US) {
+            feed->idle_us = now_us();
+            if (feed->source->api->reader_idle(feed->reader, err) < 0) {
+                sluice_error_clear(err); /* told later, if it matters */
+            }
         }
     }
 }
 
-/* Lets the lanes commit what ends at a boundary, keeps the positions, and tells the source. */
-static sluice_status finish_try(struct sluice_feed *feed, int64_t deadline_us,
-                                struct sluice_error *err)
+/* Every lane commits what ends at a boundary, all at the same time. The worst failure is answered:
+ * one that does not pass before one that may. */
+static sluice_status finish_lanes(struct sluice_feed *feed, struct sluice_error *err)
 {
     sluice_status status = SLUICE_OK;
-    if (sluice_cancel_raised(&feed->engine->cancel)) {
-        return stopped(err);
+    int64_t deadline_us = INT64_MAX;
+    for (size_t i = 0; i < feed->lane_count; i++) {
+        sluice_feed_lane_end(&feed->lanes[i]);
     }
     for (size_t i = 0; i < feed->lane_count; i++) {
         struct sluice_error lane_err = SLUICE_ERROR_INIT;
-        sluice_status one = finish_lane(feed, &feed->lanes[i], deadline_us, &lane_err);
-        if (one < 0 && status >= 0) {
+        sluice_status one = finish_lane(feed, &feed->lanes[i], &deadline_us, &lane_err);
+        if (one < 0 && (status >= 0 || (passes(err) && !passes(&lane_err)))) {
             *err = lane_err;
             status = one;
         }
     }
+    return status;
+}
+
+/* Lets the lanes commit, keeps the positions, and tells the source. */
+static sluice_status finish_try(struct sluice_feed *feed, struct sluice_error *err)
+{
+    if (sluice_cancel_raised(&feed->engine->cancel) || atomic_load(&feed->stop) == FEED_ABANDON) {
+        return stopped(err);
+    }
+    sluice_status status = finish_lanes(feed, err);
     struct sluice_error kept_err = SLUICE_ERROR_INIT;
-    sluice_status kept = sluice_feed_checkpoint(feed, &kept_err);
-    if (kept < 0 && status >= 0) {
+    if (sluice_feed_checkpoint(feed, &kept_err) < 0 && (status >= 0 || passes(err))) {
         *err = kept_err;
-        return kept;
+        return kept_err.status;
     }
     if (status >= 0) {
         status = tell_source(feed, err);
@@ -299,9 +359,21 @@ static sluice_status finish_try(struct sluice_feed *feed, int64_t deadline_us,
     return status;
 }
 
-static int is_retryable(const struct sluice_error *err)
+/* ---- trying again ---- */
+
+/* All lanes came further than when a try failed last: the next trouble has all its tries. A reader that
+ * reads on while a sink fails each time is no progress. */
+static void note_progress(struct sluice_feed *feed)
 {
-    return (err->flags & SLUICE_ERROR_RETRYABLE) != 0 && (err->flags & SLUICE_ERROR_FATAL) == 0;
+    struct sluice_feed_position at = {0};
+    if (sluice_feed_smallest(feed, &at)) {
+        struct sluice_bytes now = sluice_feed_position_bytes(&at);
+        if (sluice_position_compare(now, sluice_feed_position_bytes(&feed->tried)) > 0 &&
+            sluice_feed_position_set(&feed->tried, now)) {
+            sluice_flow_backoff_init(&feed->backoff, &feed->source->node->retry);
+        }
+    }
+    sluice_feed_position_free(&at);
 }
 
 /* 1 = try again after having waited. A feed that has worked once is tried for as long as it takes:
@@ -309,9 +381,11 @@ static int is_retryable(const struct sluice_error *err)
 static int wait_to_retry(struct sluice_feed *feed, const struct sluice_error *err)
 {
     struct sluice_engine *engine = feed->engine;
-    if (!is_retryable(err) || must_stop(feed)) {
+    if (!passes(err) || must_stop(feed)) {
         return 0;
     }
+    atomic_store(&feed->status, SLUICE_FEED_RETRYING);
+    note_progress(feed);
     int64_t wait = sluice_backoff_next(&feed->backoff);
     if (wait < 0 && feed->streamed && !engine->options.once) {
         wait = feed->source->node->retry.cap_us;
@@ -345,32 +419,56 @@ static sluice_status run_try(struct sluice_feed *feed, struct sluice_error *err)
     int asked = status == SLUICE_E_CANCELLED && must_stop(feed);
     if (feed->reader != NULL && (ended || asked)) {
         sluice_error_clear(err);
-        status = finish_try(feed, asked ? now_us() + FINISH_TIMEOUT_US : INT64_MAX, err);
+        status = finish_try(feed, err);
         if (status >= 0 && ended) {
             atomic_store(&feed->ended, 1);
         }
-        if (asked) {
-            status = SLUICE_OK; /* what could not be committed comes again */
-        }
     }
     close_try(feed);
-    return asked ? SLUICE_OK : status;
+    return status;
+}
+
+/* What the controller is to know. After a stop only what does not pass: what could not be committed
+ * comes again. */
+static sluice_status outcome(struct sluice_feed *feed, sluice_status status)
+{
+    if (status >= 0 || sluice_cancel_raised(&feed->engine->cancel)) {
+        return SLUICE_OK; /* the cause is known where it was raised */
+    }
+    if (!must_stop(feed) || !passes(&feed->err)) {
+        return status;
+    }
+    if (status != SLUICE_E_CANCELLED) {
+        sluice_log_line(SLUICE_LOG_WARN, feed->source->node->id,
+                        "not committed at the end; the next run goes on from the last commit "
+                        "error=\"%s\"",
+                        feed->err.message);
+    }
+    return SLUICE_OK;
 }
 
 static void *feed_main(void *arg)
 {
     struct sluice_feed *feed = arg;
+    struct sluice_engine *engine = feed->engine;
     sluice_status status = SLUICE_OK;
     do {
         sluice_error_clear(&feed->err);
         status = run_try(feed, &feed->err);
+        if (status < 0) {
+            feed->err.status = status;
+        }
     } while (status < 0 && wait_to_retry(feed, &feed->err));
-    feed->err.status = status < 0 && !must_stop(feed) ? status : SLUICE_OK;
+    feed->err.status = outcome(feed, status);
     atomic_store(&feed->status, SLUICE_FEED_ENDED);
-    pthread_mutex_lock(&feed->engine->mutex);
+    pthread_mutex_lock(&engine->mutex);
     atomic_store(&feed->over, 1);
-    pthread_cond_broadcast(&feed->engine->events);
-    pthread_mutex_unlock(&feed->engine->mutex);
+    int last = atomic_load(&engine->drained) && !sluice_feeds_run(engine);
+    pthread_cond_broadcast(&engine->events);
+    pthread_mutex_unlock(&engine->mutex);
+    if (last) { /* all is committed: what else goes on may be cut off */
+        sluice_flow_cancel_all(engine);
+    }
     return NULL;
 }
 
@@ -391,6 +489,8 @@ static void free_feed(struct sluice_feed *feed)
     sluice_free((void *)(uintptr_t)feed->desc.start.data);
     sluice_feed_position_free(&feed->ack);
     sluice_feed_position_free(&feed->told);
+    sluice_feed_position_free(&feed->boundary);
+    sluice_feed_position_free(&feed->tried);
     pthread_mutex_destroy(&feed->mutex);
     pthread_mutex_destroy(&feed->checkpoint_mutex);
     sluice_free(feed);
@@ -481,11 +581,16 @@ static sluice_status place_lanes(struct sluice_feed *feed, struct sluice_error *
         struct sluice_feed_lane *lane = &feed->lanes[i];
         status = sluice_feed_resume(feed->engine, lane->sink, feed->source->node->id, feed->desc.id,
                                     &lane->committed, &lane->epoch, err);
+        const struct sluice_flow_kept_feed *token =
+            sluice_map_get(&lane->sink->lanes, feed->desc.id);
+        lane->sure_epoch = token != NULL ? token->epoch : 0;
+        lane->moved = 1;
         const struct sluice_flow_kept_feed *kept = sluice_flow_kept_feed(
             feed->engine, feed->source->node->id, feed->desc.id, lane->sink->node->id);
         if (kept != NULL) {
             lane->base_changes = kept->changes;
             lane->base_transactions = kept->transactions;
+            lane->armed = kept->armed;
         }
         struct sluice_bytes at = sluice_feed_position_bytes(&lane->committed);
         if (status >= 0 && at.size > 0 &&
@@ -501,7 +606,6 @@ static sluice_status place_lanes(struct sluice_feed *feed, struct sluice_error *
         struct sluice_feed_lane *lane = &feed->lanes[i];
         if (lane->committed.size == 0) {
             status = sluice_feed_position_set(&lane->committed, begin) ? SLUICE_OK : nomem(err);
-            lane->moved = 1;
         }
     }
     sluice_feed_position_free(&smallest);
@@ -531,7 +635,8 @@ sluice_status sluice_feed_make(struct sluice_flow_source *source,
     feed->next = source->feeds;
     source->feeds = feed;
     pthread_mutex_unlock(&source->engine->mutex);
-    return SLUICE_OK;
+    /* Before anything is written beside it: the state then has what the sinks said. */
+    return sluice_feed_checkpoint(feed, err);
 }
 
 static int compare_streams(const void *a, const void *b)
@@ -574,7 +679,7 @@ sluice_status sluice_feed_take_streams(struct sluice_feed *feed, struct sluice_e
 
 sluice_status sluice_feed_start(struct sluice_feed *feed, struct sluice_error *err)
 {
-    atomic_store(&feed->stop, 0);
+    atomic_store(&feed->stop, FEED_GO);
     atomic_store(&feed->over, 0);
     atomic_store(&feed->moved_us, now_us());
     SLUICE_TRY(sluice_failpoint_error("flow.feed_before_start", err));
@@ -586,9 +691,8 @@ sluice_status sluice_feed_start(struct sluice_feed *feed, struct sluice_error *e
     return SLUICE_OK;
 }
 
-void sluice_feed_stop(struct sluice_feed *feed)
+void sluice_feed_join(struct sluice_feed *feed)
 {
-    atomic_store(&feed->stop, 1);
     if (feed->started) {
         pthread_join(feed->thread, NULL);
         feed->started = 0;

@@ -28,11 +28,12 @@ struct sluice_feed_item {
     int32_t kind;
     struct sluice_batch batch;            /* BATCH */
     struct sluice_stream_desc *desc;      /* SCHEMA; owned */
-    const char *source;                   /* SCHEMA: whose stream it is */
+    const char *stream;                   /* BATCH, SCHEMA: name; lives as long as the engine */
     struct sluice_feed_position position; /* BOUNDARY */
-    uint64_t bytes;                       /* counted in the queue and the budget */
-    uint64_t transactions;                /* that begin in this batch */
-    int64_t commit_us;                    /* wall clock: when its newest transaction committed; 0 */
+    uint64_t bytes;        /* counted in the queue and the budget: what it holds of memory */
+    uint64_t data_bytes;   /* of its rows: what `batch.bytes` counts */
+    uint64_t transactions; /* that begin in this batch */
+    int64_t commit_us;     /* wall clock: when its newest transaction committed; 0 */
 };
 
 struct sluice_feed_lane {
@@ -50,7 +51,8 @@ struct sluice_feed_lane {
     struct sluice_feed_item **tail;
     struct sluice_feed_item *last; /* the one before *tail; NULL = the queue is empty */
     uint64_t queued_bytes;
-    int finishing; /* no more items: write, commit what can be, end */
+    uint64_t queued_boundaries;
+    int finishing; /* no more items: write, commit what can be, end; 2 = ended */
     int aborting;  /* throw all away and end */
     sluice_status status;
     struct sluice_error err;
@@ -62,10 +64,12 @@ struct sluice_feed_lane {
     uint64_t base_changes; /* by earlier processes */
     uint64_t base_transactions;
     int64_t oldest_us; /* wall clock of the oldest transaction that is not committed; 0 = none */
-    int unknown;       /* a commit's outcome is not known: ask the sink before writing again */
     int moved;         /* since the last checkpoint */
 
     /* the lane's thread alone, or nobody's between tries */
+    int unknown;         /* a commit's outcome is not known: ask the sink before writing again */
+    int armed;           /* the state knows that the sink may have a commit of this lane */
+    uint64_t sure_epoch; /* the sink has had this commit: it must find it again */
     uint64_t queue_limit;
     uint64_t dirty_rows;
     uint64_t dirty_bytes;
@@ -84,18 +88,21 @@ void sluice_feed_lane_free(struct sluice_feed_lane *lane);
 sluice_status sluice_feed_lane_open(struct sluice_feed_lane *lane, struct sluice_error *err);
 /* Ends the thread and frees the sink's lane. What is queued is thrown away. [feed] */
 void sluice_feed_lane_abort(struct sluice_feed_lane *lane);
-/* Lets the thread write and commit what ends at a boundary, then as abort. AGAIN: it is not done at
+/* Nothing more will be put: the thread shall write and commit what ends at a boundary. [feed] */
+void sluice_feed_lane_end(struct sluice_feed_lane *lane);
+/* Waits until it has, then as abort. AGAIN: it is not done at
  * `deadline_us` (monotonic). Answers the lane's failure. [feed] */
 sluice_status sluice_feed_lane_finish(struct sluice_feed_lane *lane, int64_t deadline_us,
                                       struct sluice_error *err);
 /* Enqueues. Moves the batch on OK. AGAIN: the queue stayed full for timeout_us. The lane's own
  * failure is answered here. [feed] */
-sluice_status sluice_feed_lane_put(struct sluice_feed_lane *lane, struct sluice_batch *batch,
-                                   int64_t timeout_us, struct sluice_error *err);
+sluice_status sluice_feed_lane_put(struct sluice_feed_lane *lane, const char *stream,
+                                   struct sluice_batch *batch, int64_t timeout_us,
+                                   struct sluice_error *err);
 /* Transactions that begin in the batch: each has one first row, in whichever table. */
 uint64_t sluice_feed_transactions(const struct sluice_batch *batch);
 /* These are never refused for want of room. [feed] */
-sluice_status sluice_feed_lane_put_schema(struct sluice_feed_lane *lane,
+sluice_status sluice_feed_lane_put_schema(struct sluice_feed_lane *lane, const char *stream,
                                           const struct sluice_stream_desc *desc,
                                           struct sluice_error *err);
 sluice_status sluice_feed_lane_put_boundary(struct sluice_feed_lane *lane,
@@ -140,6 +147,13 @@ sluice_status sluice_feed_stream_push(struct sluice_feed_stream *fs, struct slui
 
 /* ---- feeds ---- */
 
+/* sluice_feed.stop */
+enum {
+    FEED_GO = 0,
+    FEED_FINISH = 1, /* end soon, committing what ends at a boundary */
+    FEED_ABANDON = 2 /* end at once: it will be read again from what is committed */
+};
+
 struct sluice_feed {
     struct sluice_feed *next; /* of the source */
     struct sluice_engine *engine;
@@ -152,19 +166,21 @@ struct sluice_feed {
 
     pthread_t thread;
     _Atomic int32_t started; /* the thread is there; changed by [ctl] */
-    _Atomic int32_t stop;    /* end soon, committing what ends at a boundary */
+    _Atomic int32_t stop;    /* FEED_* */
     _Atomic int32_t over;    /* the thread has nothing more to do */
     _Atomic int32_t status;  /* SLUICE_FEED_* */
     _Atomic int32_t ended;   /* the source said END, and all of it is committed */
-    _Atomic int32_t behind;  /* measure: there is more at the source; kept by the controller */
     _Atomic int32_t stalled; /* by the controller */
 
     struct sluice_reader *reader;         /* [feed] */
     struct sluice_feed_stream *touched;   /* [feed] */
     struct sluice_shard_desc reader_desc; /* [feed] */
+    struct sluice_feed_position boundary; /* [feed] of the batch at hand */
+    struct sluice_feed_position tried;    /* [feed] how far all lanes were when a try failed last */
     struct sluice_backoff backoff;        /* [feed] */
     int streamed;                         /* [feed] it has worked once */
     int starved;                          /* [feed] */
+    int64_t idle_us;                      /* [feed] last sign of life while lanes finish */
     struct sluice_error err;              /* [feed], then read by the controller once over */
 
     pthread_mutex_t mutex;            /* guards ack */
@@ -197,8 +213,8 @@ void sluice_feeds_free(struct sluice_flow_source *source);
 /* [ctl] Takes the source's streams of this attempt. The thread must not run. */
 sluice_status sluice_feed_take_streams(struct sluice_feed *feed, struct sluice_error *err);
 sluice_status sluice_feed_start(struct sluice_feed *feed, struct sluice_error *err);
-/* [ctl] Asks the thread to end and waits for it. */
-void sluice_feed_stop(struct sluice_feed *feed);
+/* [ctl] Waits for the thread, which has been asked to end or has ended. */
+void sluice_feed_join(struct sluice_feed *feed);
 /* Writes lane positions to the state and lets the source be told. Does nothing if nothing moved.
  * [ctl] or [feed] */
 sluice_status sluice_feed_checkpoint(struct sluice_feed *feed, struct sluice_error *err);
@@ -230,6 +246,9 @@ void sluice_feeds_step(struct sluice_engine *engine);
 int sluice_feeds_active(const struct sluice_engine *engine);
 /* Ends all feeds; what ends at a boundary is committed first unless the run failed. */
 void sluice_feeds_stop(struct sluice_engine *engine);
-void sluice_feeds_stop_source(struct sluice_flow_source *source);
+/* Asks the source's feeds to end at once, so that it can be opened anew; 1 when they have. */
+int sluice_feeds_abandon(struct sluice_flow_source *source);
+/* 1 while some feed's thread has not ended. [any], with engine->mutex held */
+int sluice_feeds_run(const struct sluice_engine *engine);
 
 #endif /* SLUICE_FLOW_FEED_H */

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -14,7 +15,8 @@
 
 #define CHECKPOINT_US 1000000 /* between two durable notes of positions */
 #define MEASURE_US 5000000
-#define STALL_US 60000000 /* nothing moved for so long, and there is more: stalled */
+#define FINISH_GRACE_US 2000000 /* for a feed to notice that its lanes had their time */
+#define STALL_US 60000000       /* nothing moved for so long, and there is more: stalled */
 
 static int64_t now_us(void)
 {
@@ -44,6 +46,9 @@ static sluice_status keep_lane(struct sluice_feed *feed, struct sluice_feed_lane
     }
     row.position = at->data;
     row.position_size = at->size;
+    if (at->size == 0) {
+        return SLUICE_OK; /* no position yet: a row without one means that it was reset */
+    }
     return engine->state != NULL ? sluice_state_feed_put(engine->state, &row, err) : SLUICE_OK;
 }
 
@@ -56,6 +61,16 @@ static int has_moved(struct sluice_feed *feed)
         pthread_mutex_unlock(&feed->lanes[i].mutex);
     }
     return moved;
+}
+
+/* What was taken for kept was not: the next checkpoint takes it again. */
+static void mark_moved(struct sluice_feed *feed)
+{
+    for (size_t i = 0; i < feed->lane_count; i++) {
+        pthread_mutex_lock(&feed->lanes[i].mutex);
+        feed->lanes[i].moved = 1;
+        pthread_mutex_unlock(&feed->lanes[i].mutex);
+    }
 }
 
 static sluice_status keep_all(struct sluice_feed *feed, struct sluice_feed_position *smallest,
@@ -105,6 +120,10 @@ sluice_status sluice_feed_checkpoint(struct sluice_feed *feed, struct sluice_err
             status = ok ? SLUICE_OK
                         : sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
                                            "out of memory for a position");
+        }
+        if (status < 0) {
+            mark_moved(feed);
+            (void)sluice_error_wrap(err, "keeping the positions of %s", feed->desc.id);
         }
         sluice_feed_position_free(&smallest);
     }
@@ -170,11 +189,13 @@ static int may_start(const struct sluice_feed *feed)
     return !loads_open(source) || (source->had_whole && sinks_load_aside(source));
 }
 
+/* Waits for the thread, and tells the run what it died of. */
 static void feed_is_over(struct sluice_feed *feed)
 {
-    sluice_feed_stop(feed);
-    if (feed->err.status < 0 && !sluice_flow_stopped(feed->engine)) {
+    sluice_feed_join(feed);
+    if (feed->err.status < 0) {
         struct sluice_error err = feed->err;
+        feed->err.status = SLUICE_OK;
         (void)sluice_error_wrap(&err, "source %s", feed->source->node->id);
         sluice_flow_fail(feed->engine, &err);
     }
@@ -231,13 +252,51 @@ int sluice_feeds_active(const struct sluice_engine *engine)
     return 0;
 }
 
-void sluice_feeds_stop_source(struct sluice_flow_source *source)
+int sluice_feeds_run(const struct sluice_engine *engine)
 {
-    for (struct sluice_feed *feed = source->feeds; feed != NULL; feed = feed->next) {
-        atomic_store(&feed->stop, 1); /* all at once, then wait for each */
+    for (size_t i = 0; i < engine->source_count; i++) {
+        for (const struct sluice_feed *feed = engine->sources[i].feeds; feed != NULL;
+             feed = feed->next) {
+            if (atomic_load(&feed->started) && !atomic_load(&feed->over)) {
+                return 1;
+            }
+        }
     }
+    return 0;
+}
+
+int sluice_feeds_abandon(struct sluice_flow_source *source)
+{
+    int over = 1;
     for (struct sluice_feed *feed = source->feeds; feed != NULL; feed = feed->next) {
-        sluice_feed_stop(feed);
+        if (atomic_load(&feed->started) && !atomic_load(&feed->over)) {
+            atomic_store(&feed->stop, FEED_ABANDON);
+            over = 0;
+        }
+    }
+    for (struct sluice_feed *feed = source->feeds; feed != NULL && over; feed = feed->next) {
+        feed_is_over(feed);
+    }
+    return over;
+}
+
+/* Waits for the threads. Those that stand in a call of a plugin are cut off when the time is up. */
+static void await_feeds(struct sluice_engine *engine)
+{
+    int64_t deadline_us = now_us() + engine->finish_us + FINISH_GRACE_US;
+    struct timespec ts = {.tv_sec = (time_t)(deadline_us / 1000000),
+                          .tv_nsec = (long)(deadline_us % 1000000) * 1000};
+    pthread_mutex_lock(&engine->mutex);
+    while (sluice_feeds_run(engine) && now_us() < deadline_us) {
+        (void)pthread_cond_timedwait(&engine->events, &engine->mutex, &ts);
+    }
+    int late = sluice_feeds_run(engine);
+    pthread_mutex_unlock(&engine->mutex);
+    if (late && !sluice_cancel_raised(&engine->cancel)) {
+        sluice_log_line(SLUICE_LOG_WARN, "flow",
+                        "feeds have not ended in time and are cut off; the next run goes on from "
+                        "the last commit");
+        sluice_flow_cancel_all(engine);
     }
 }
 
@@ -245,11 +304,19 @@ void sluice_feeds_stop(struct sluice_engine *engine)
 {
     for (size_t i = 0; i < engine->source_count; i++) {
         for (struct sluice_feed *feed = engine->sources[i].feeds; feed != NULL; feed = feed->next) {
-            atomic_store(&feed->stop, 1);
+            atomic_store(&feed->stop, FEED_FINISH);
+        }
+    }
+    await_feeds(engine);
+    for (size_t i = 0; i < engine->source_count; i++) { /* errors only now: they cut off the rest */
+        for (struct sluice_feed *feed = engine->sources[i].feeds; feed != NULL; feed = feed->next) {
+            sluice_feed_join(feed);
         }
     }
     for (size_t i = 0; i < engine->source_count; i++) {
-        sluice_feeds_stop_source(&engine->sources[i]);
+        for (struct sluice_feed *feed = engine->sources[i].feeds; feed != NULL; feed = feed->next) {
+            feed_is_over(feed);
+        }
     }
 }
 

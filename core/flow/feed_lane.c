@@ -19,7 +19,14 @@
 
 /* Of sinks whose commits are costly, where `batch:` says nothing. */
 #define ROTATE_INTERVAL_US (60 * 1000000ll)
+/* Of the others, which commit as well when nothing more is queued: for while they are behind. */
+#define BEHIND_INTERVAL_US 1000000
 #define ROTATE_BYTES (64u * 1024u * 1024u)
+
+/* What a batch takes beside its bytes: structs, and buffers that are larger than what is in them. A
+ * batch of one row is mostly that, and a lane that stands still may have very many of them. */
+#define BATCH_OVERHEAD 1024u
+#define COLUMN_OVERHEAD 1024u
 
 static int64_t now_us(void)
 {
@@ -107,6 +114,7 @@ static void free_queue(struct sluice_feed_lane *lane)
     lane->tail = &lane->head;
     lane->last = NULL;
     lane->queued_bytes = 0;
+    lane->queued_boundaries = 0;
 }
 
 void sluice_feed_lane_free(struct sluice_feed_lane *lane)
@@ -132,7 +140,7 @@ static int rotates(const struct sluice_feed_lane *lane)
 static int64_t commit_interval(const struct sluice_feed_lane *lane)
 {
     int64_t set = lane->sink->node->batch.interval_us;
-    return set > 0 ? set : rotates(lane) ? ROTATE_INTERVAL_US : 0;
+    return set > 0 ? set : rotates(lane) ? ROTATE_INTERVAL_US : BEHIND_INTERVAL_US;
 }
 
 /* Rows or bytes are reason enough to commit at the next boundary. */
@@ -166,6 +174,18 @@ static sluice_status write_batch(struct sluice_feed_lane *lane, struct sluice_ba
     }
 }
 
+/* Says which rows a failure was about: of that table, behind what is committed. */
+static sluice_status wrap_rows(struct sluice_feed_lane *lane, const struct sluice_feed_item *item,
+                               const char *what, struct sluice_error *err)
+{
+    char at[80] = "";
+    if (lane->committed.size * 2u + 1 <= sizeof at) { /* only this thread changes it */
+        sluice_hex_encode(lane->committed.data, lane->committed.size, at);
+    }
+    return sluice_error_wrap(err, "sink %s: %s of %s after position %s", lane->sink->node->id, what,
+                             item->stream, at);
+}
+
 static sluice_status take_batch(struct sluice_feed_lane *lane, struct sluice_feed_item *item,
                                 struct sluice_error *err)
 {
@@ -175,10 +195,12 @@ static sluice_status take_batch(struct sluice_feed_lane *lane, struct sluice_fee
         lane->dirty_since_us = now_us();
     }
     SLUICE_TRY(sluice_failpoint_error("flow.feed_before_write", err));
-    SLUICE_TRY(write_batch(lane, &item->batch, err));
+    if (write_batch(lane, &item->batch, err) < 0) {
+        return wrap_rows(lane, item, "changes", err);
+    }
     lane->dirty_rows += rows;
     lane->dirty_transactions += item->transactions;
-    lane->dirty_bytes += item->bytes;
+    lane->dirty_bytes += item->data_bytes;
     return SLUICE_OK;
 }
 
@@ -186,14 +208,18 @@ static sluice_status take_batch(struct sluice_feed_lane *lane, struct sluice_fee
 static sluice_status take_schema(struct sluice_feed_lane *lane, struct sluice_feed_item *item,
                                  struct sluice_error *err)
 {
-    SLUICE_TRY(sluice_failpoint_error("flow.feed_before_schema", err));
-    SLUICE_TRY(sluice_flow_sink_begin_changes(lane->sink, item->desc, item->source, err));
     struct sluice_batch batch = {.struct_size = sizeof batch,
                                  .kind = SLUICE_BATCH_SCHEMA,
                                  .stream_id = item->desc->stream_id,
                                  .schema_id = item->desc->schema_id,
                                  .desc = item->desc};
-    return write_batch(lane, &batch, err);
+    SLUICE_TRY(sluice_failpoint_error("flow.feed_before_schema", err));
+    sluice_status status =
+        sluice_flow_sink_begin_changes(lane->sink, item->desc, lane->feed->source->node->id, err);
+    if (status >= 0) {
+        status = write_batch(lane, &batch, err);
+    }
+    return status < 0 ? wrap_rows(lane, item, "columns", err) : SLUICE_OK;
 }
 
 static sluice_status encode_token(const struct sluice_feed_lane *lane, uint64_t epoch,
@@ -212,6 +238,16 @@ static sluice_status encode_token(const struct sluice_feed_lane *lane, uint64_t 
     return sluice_token_encode(&token, out, err);
 }
 
+/* When the oldest transaction in the queue was committed; 0 = none is there. With the mutex. */
+static int64_t oldest_queued(const struct sluice_feed_lane *lane)
+{
+    const struct sluice_feed_item *item = lane->head;
+    while (item != NULL && item->commit_us == 0) {
+        item = item->next;
+    }
+    return item != NULL ? item->commit_us : 0;
+}
+
 /* Everything up to `reached` is durable, or there was nothing to write. */
 static sluice_status set_committed(struct sluice_feed_lane *lane, int with_data,
                                    struct sluice_error *err)
@@ -221,7 +257,7 @@ static sluice_status set_committed(struct sluice_feed_lane *lane, int with_data,
     if (ok) {
         lane->moved = 1;
         lane->transactions += lane->dirty_transactions;
-        lane->oldest_us = lane->head != NULL ? lane->head->commit_us : 0;
+        lane->oldest_us = oldest_queued(lane);
         if (with_data) {
             lane->epoch++;
             lane->changes += lane->dirty_rows;
@@ -232,9 +268,23 @@ static sluice_status set_committed(struct sluice_feed_lane *lane, int with_data,
         return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
                                 "out of memory for a position");
     }
+    lane->sure_epoch = with_data ? lane->epoch : lane->sure_epoch;
     lane->dirty_transactions = 0;
     lane->dirty_rows = 0;
     lane->dirty_bytes = 0;
+    return SLUICE_OK;
+}
+
+/* Before the first commit of all: should its reply and this process be lost, the next one looks for
+ * it however many records of others came after it. */
+static sluice_status arm(struct sluice_feed_lane *lane, struct sluice_error *err)
+{
+    struct sluice_engine *engine = lane->feed->engine;
+    if (lane->armed || lane->epoch > 0 || engine->state == NULL) {
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sluice_flow_arm_lane(engine, lane->feed->desc.id, lane->sink->node->id, err));
+    lane->armed = 1;
     return SLUICE_OK;
 }
 
@@ -243,6 +293,9 @@ static sluice_status commit(struct sluice_feed_lane *lane, struct sluice_error *
     struct sluice_str encoded = SLUICE_STR_INIT;
     uint64_t epoch = lane->epoch + 1; /* only this thread changes it */
     sluice_status status = encode_token(lane, epoch, &encoded, err);
+    if (status >= 0) {
+        status = arm(lane, err);
+    }
     if (status >= 0) {
         status = sluice_failpoint_error("flow.feed_before_commit", err);
     }
@@ -307,6 +360,19 @@ static void wait_until(struct sluice_feed_lane *lane, int64_t deadline_us)
     (void)pthread_cond_timedwait(&lane->changed, &lane->mutex, &ts);
 }
 
+/* Takes the first item off the queue; with the mutex. */
+static struct sluice_feed_item *pop(struct sluice_feed_lane *lane)
+{
+    struct sluice_feed_item *item = lane->head;
+    lane->head = item->next;
+    if (lane->head == NULL) {
+        lane->tail = &lane->head;
+        lane->last = NULL;
+    }
+    lane->queued_boundaries -= item->kind == FEED_ITEM_BOUNDARY;
+    return item;
+}
+
 /* Waits for an item. NULL: a commit is due (1), or the thread is to end (0). Called and returns with
  * the mutex held. */
 static struct sluice_feed_item *next_item(struct sluice_feed_lane *lane, int *commit_due)
@@ -319,24 +385,19 @@ static struct sluice_feed_item *next_item(struct sluice_feed_lane *lane, int *co
         if (lane->aborting) {
             return NULL;
         }
-        if (can_commit && interval > 0 && now_us() >= due_us) {
+        if (can_commit && now_us() >= due_us) {
             *commit_due = 1; /* although more is queued: the interval is a promise */
             return NULL;
         }
-        if (lane->head != NULL) {
-            struct sluice_feed_item *item = lane->head;
-            lane->head = item->next;
-            if (lane->head == NULL) {
-                lane->tail = &lane->head;
-                lane->last = NULL;
-            }
-            return item;
-        }
-        if (can_commit && (lane->finishing || !rotates(lane))) {
-            *commit_due = 1;
+        if (lane->finishing && lane->queued_boundaries == 0) {
+            *commit_due = can_commit; /* what is behind the last boundary comes again */
             return NULL;
         }
-        if (lane->finishing) {
+        if (lane->head != NULL) {
+            return pop(lane);
+        }
+        if (can_commit && !rotates(lane)) {
+            *commit_due = 1;
             return NULL;
         }
         if (can_commit) {
@@ -386,14 +447,16 @@ static void *lane_main(void *arg)
 
 sluice_status sluice_feed_lane_open(struct sluice_feed_lane *lane, struct sluice_error *err)
 {
+    pthread_mutex_lock(&lane->mutex); /* watchers look at any time */
     lane->finishing = 0;
     lane->aborting = 0;
     lane->status = SLUICE_OK;
+    lane->oldest_us = 0;
+    pthread_mutex_unlock(&lane->mutex);
     lane->dirty_rows = 0;
     lane->dirty_bytes = 0;
     lane->at_boundary = 0;
     lane->dirty_transactions = 0;
-    lane->oldest_us = 0;
     lane->shard = lane->feed->desc;
     if (!sluice_feed_position_set(&lane->start, sluice_feed_position_bytes(&lane->committed))) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a position");
@@ -442,12 +505,18 @@ void sluice_feed_lane_abort(struct sluice_feed_lane *lane)
     pthread_mutex_unlock(&lane->mutex);
 }
 
-sluice_status sluice_feed_lane_finish(struct sluice_feed_lane *lane, int64_t deadline_us,
-                                      struct sluice_error *err)
+void sluice_feed_lane_end(struct sluice_feed_lane *lane)
 {
     pthread_mutex_lock(&lane->mutex);
     lane->finishing = lane->finishing == 2 ? 2 : 1;
     pthread_cond_broadcast(&lane->changed);
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+sluice_status sluice_feed_lane_finish(struct sluice_feed_lane *lane, int64_t deadline_us,
+                                      struct sluice_error *err)
+{
+    pthread_mutex_lock(&lane->mutex);
     while (lane->finishing != 2 && now_us() < deadline_us) {
         wait_until(lane, deadline_us);
     }
@@ -472,6 +541,7 @@ static void append(struct sluice_feed_lane *lane, struct sluice_feed_item *item)
     lane->tail = &item->next;
     lane->last = item;
     lane->queued_bytes += item->bytes;
+    lane->queued_boundaries += item->kind == FEED_ITEM_BOUNDARY;
     if (item->commit_us != 0 && lane->oldest_us == 0) {
         lane->oldest_us = item->commit_us;
     }
@@ -500,15 +570,27 @@ sluice_status sluice_feed_lane_check(struct sluice_feed_lane *lane, struct sluic
     return status;
 }
 
-sluice_status sluice_feed_lane_put(struct sluice_feed_lane *lane, struct sluice_batch *batch,
-                                   int64_t timeout_us, struct sluice_error *err)
+static uint64_t overhead(const struct ArrowArray *array)
+{
+    uint64_t n = COLUMN_OVERHEAD;
+    for (int64_t i = 0; i < array->n_children; i++) {
+        n += overhead(array->children[i]);
+    }
+    return n;
+}
+
+sluice_status sluice_feed_lane_put(struct sluice_feed_lane *lane, const char *stream,
+                                   struct sluice_batch *batch, int64_t timeout_us,
+                                   struct sluice_error *err)
 {
     int64_t deadline = now_us() + timeout_us;
     struct sluice_feed_item *item = make_item(FEED_ITEM_BATCH, err);
     if (item == NULL) {
         return SLUICE_E_NOMEM;
     }
-    item->bytes = batch->bytes > 0 ? batch->bytes : 1;
+    item->stream = stream;
+    item->data_bytes = batch->bytes;
+    item->bytes = batch->bytes + BATCH_OVERHEAD + overhead(&batch->array);
     item->transactions = sluice_feed_transactions(batch);
     sluice_status status = SLUICE_OK;
     pthread_mutex_lock(&lane->mutex);
@@ -538,7 +620,7 @@ sluice_status sluice_feed_lane_put(struct sluice_feed_lane *lane, struct sluice_
     return status;
 }
 
-sluice_status sluice_feed_lane_put_schema(struct sluice_feed_lane *lane,
+sluice_status sluice_feed_lane_put_schema(struct sluice_feed_lane *lane, const char *stream,
                                           const struct sluice_stream_desc *desc,
                                           struct sluice_error *err)
 {
@@ -546,7 +628,7 @@ sluice_status sluice_feed_lane_put_schema(struct sluice_feed_lane *lane,
     if (item == NULL) {
         return SLUICE_E_NOMEM;
     }
-    item->source = lane->feed->source->node->id;
+    item->stream = stream;
     item->desc = sluice_stream_desc_copy(desc);
     if (item->desc == NULL) {
         sluice_free(item);
@@ -565,7 +647,9 @@ sluice_status sluice_feed_lane_put_boundary(struct sluice_feed_lane *lane,
     pthread_mutex_lock(&lane->mutex);
     if (lane->last != NULL && lane->last->kind == FEED_ITEM_BOUNDARY) {
         /* The one before is still queued: a lane that stands still must not gather them. */
-        if (!sluice_feed_position_set(&lane->last->position, position)) {
+        if (sluice_position_compare(position, sluice_feed_position_bytes(&lane->last->position)) >
+                0 &&
+            !sluice_feed_position_set(&lane->last->position, position)) {
             status = sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a position");
         }
         pthread_mutex_unlock(&lane->mutex);

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "flow/feed.h"
+#include "flow/token.h"
 #include "sluice/position.h"
 
 static sluice_status nomem(struct sluice_error *err)
@@ -52,10 +53,11 @@ sluice_status sluice_feed_resume(struct sluice_engine *engine, struct sluice_flo
                             err);
     }
     if (token != NULL) {
-        int newer = token->epoch > *epoch || kept == NULL;
-        int same = token->epoch == *epoch && position.size > 0;
+        /* After a reset what the sink has is void. A position never goes back: the state may be ahead
+         * by idle progress. */
+        int counts = kept == NULL || position.size > 0 || token->epoch > *epoch;
         struct sluice_bytes at = sluice_feed_position_bytes(&token->position);
-        if (newer || (same && sluice_position_compare(at, position) > 0)) {
+        if (counts && sluice_position_compare(at, position) > 0) {
             position = at;
         }
         *epoch = token->epoch > *epoch ? token->epoch : *epoch;
@@ -63,26 +65,75 @@ sluice_status sluice_feed_resume(struct sluice_engine *engine, struct sluice_flo
     return sluice_feed_position_set(out, position) ? SLUICE_OK : nomem(err);
 }
 
+/* ---- after a commit of unknown outcome ---- */
+
+struct settle_ctx {
+    const char *shard;
+    uint64_t epoch; /* of the lane's newest token; 0 = none was found */
+    struct sluice_feed_position position;
+};
+
+/* The newest token of that lane, however many records of others came after it. */
+static sluice_status look_for_lane(void *vctx, const struct sluice_recovered *found)
+{
+    struct settle_ctx *ctx = vctx;
+    struct sluice_token token;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    if (found->kind != SLUICE_RECOVERED_LANE || found->shard_id == NULL ||
+        strcmp(found->shard_id, ctx->shard) != 0 ||
+        sluice_token_decode(found->token, &token, &err) < 0 || token.position.size == 0) {
+        return SLUICE_OK;
+    }
+    ctx->epoch = token.epoch;
+    return sluice_feed_position_set(&ctx->position, token.position) ? SLUICE_END : SLUICE_E_NOMEM;
+}
+
+/* Takes over what the sink says. */
+static sluice_status take_token(struct sluice_feed_lane *lane, const struct settle_ctx *ctx,
+                                struct sluice_error *err)
+{
+    int ok = 1;
+    struct sluice_bytes at = sluice_feed_position_bytes(&ctx->position);
+    if (ctx->epoch < lane->sure_epoch) {
+        return lost_commits(lane->feed->engine, lane->sink, lane->feed->desc.id, lane->sure_epoch,
+                            ctx->epoch, err);
+    }
+    pthread_mutex_lock(&lane->mutex);
+    if (ctx->epoch > lane->epoch &&
+        sluice_position_compare(at, sluice_feed_position_bytes(&lane->committed)) > 0) {
+        ok = sluice_feed_position_set(&lane->committed, at); /* it did take place */
+        lane->epoch = ok ? ctx->epoch : lane->epoch;
+        lane->moved = 1;
+    }
+    pthread_mutex_unlock(&lane->mutex);
+    lane->sure_epoch = ctx->epoch > lane->sure_epoch ? ctx->epoch : lane->sure_epoch;
+    lane->unknown = !ok;
+    return ok ? SLUICE_OK : nomem(err);
+}
+
+/* The sink's maps of what it recovered are the controller's: they are left alone. */
 sluice_status sluice_feed_lane_settle(struct sluice_feed_lane *lane, struct sluice_error *err)
 {
-    struct sluice_engine *engine = lane->feed->engine;
+    struct sluice_flow_sink *sink = lane->sink;
+    struct settle_ctx ctx = {.shard = lane->feed->desc.id};
     if (!lane->unknown) {
         return SLUICE_OK;
     }
-    SLUICE_TRY(sluice_flow_sink_recover(engine, lane->sink, err));
-    const struct sluice_flow_kept_feed *token =
-        sluice_map_get(&lane->sink->lanes, lane->feed->desc.id);
-    pthread_mutex_lock(&lane->mutex);
-    int ok = 1;
-    if (token != NULL && token->epoch > lane->epoch) { /* it did take place */
-        ok = sluice_feed_position_set(&lane->committed,
-                                      sluice_feed_position_bytes(&token->position));
-        lane->epoch = token->epoch;
-        lane->moved = 1;
+    pthread_mutex_lock(&sink->ctl);
+    sluice_status status = sink->api->recover(sink->sink, look_for_lane, &ctx, err);
+    pthread_mutex_unlock(&sink->ctl);
+    if (status == SLUICE_E_UNSUPPORTED) { /* it keeps no tokens: rows may be repeated */
+        sluice_error_clear(err);
+        lane->unknown = 0;
+        status = SLUICE_OK;
     }
-    lane->unknown = !ok;
-    pthread_mutex_unlock(&lane->mutex);
-    return ok ? SLUICE_OK : nomem(err);
+    else if (status >= 0) {
+        status = take_token(lane, &ctx, err);
+    }
+    sluice_feed_position_free(&ctx.position);
+    return status < 0 ? sluice_error_wrap(err, "sink %s: looking what became of the last commit",
+                                          sink->node->id)
+                      : SLUICE_OK;
 }
 
 /* ---- for the source's plan ---- */

@@ -134,8 +134,13 @@ static int leaf_takes(const struct sluice_feed_stream *fs, size_t leaf)
 /* Some lane needs the batch's last row. */
 static int is_due(const struct sluice_feed_stream *fs, const struct sluice_batch *batch)
 {
-    if (batch->array.length == 0 || batch->array.n_children < 2) {
-        return batch->array.length > 0; /* refused below */
+    if (batch->array.length == 0) {
+        return 0;
+    }
+    const struct ArrowArray *positions =
+        batch->array.n_children < 2 ? NULL : batch->array.children[1];
+    if (positions == NULL || positions->n_buffers != 3 || positions->buffers[1] == NULL) {
+        return 1; /* refused below */
     }
     struct sluice_bytes last = row_position(batch, batch->array.length - 1);
     for (size_t i = 0; i < fs->feed->lane_count; i++) {
@@ -412,6 +417,9 @@ sluice_status sluice_feed_stream_announce(struct sluice_feed_stream *fs,
                                           const struct sluice_stream_desc *desc,
                                           struct sluice_error *err)
 {
+    if (fs->touched) { /* what transforms hold back is of the version before */
+        SLUICE_TRY(sluice_chain_flush(&fs->chain, err));
+    }
     struct sluice_stream_desc *copy = sluice_stream_desc_copy(desc);
     if (copy == NULL) {
         return nomem(err);
@@ -476,11 +484,12 @@ static sluice_status put(struct sluice_feed_stream *fs, struct sluice_feed_lane 
 {
     struct sluice_feed *feed = fs->feed;
     for (;;) {
-        sluice_status status = sluice_feed_lane_put(lane, batch, PUT_TIMEOUT_US, err);
+        sluice_status status =
+            sluice_feed_lane_put(lane, fs->stream->name, batch, PUT_TIMEOUT_US, err);
         if (status != SLUICE_AGAIN) {
             return status;
         }
-        if (atomic_load(&feed->stop) || sluice_cancel_raised(&feed->engine->cancel)) {
+        if (atomic_load(&feed->stop) != FEED_GO || sluice_cancel_raised(&feed->engine->cancel)) {
             return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "stopped");
         }
         status = feed->source->api->reader_idle(feed->reader, err);
@@ -507,7 +516,7 @@ static sluice_status emit(void *ctx, size_t leaf, struct sluice_batch *batch,
     }
     const struct sluice_stream_desc *desc = sluice_chain_leaf(&fs->chain, leaf);
     if (!fs->begun[leaf]) {
-        SLUICE_TRY(sluice_feed_lane_put_schema(lane, desc, err));
+        SLUICE_TRY(sluice_feed_lane_put_schema(lane, fs->stream->name, desc, err));
         fs->begun[leaf] = 1;
     }
     batch->schema_id = desc->schema_id;
@@ -554,7 +563,9 @@ static sluice_status check_batch(struct sluice_feed_stream *fs, const struct slu
     const struct sluice_run_options *options = &fs->feed->engine->options;
     int32_t level = options->validate_batches ? SLUICE_CHECK_FULL : SLUICE_CHECK_COUNTS;
     if (batch->kind == SLUICE_BATCH_TRUNCATE) {
-        if (batch->array.n_children < 5 || batch->array.length != 1) {
+        const struct ArrowArray *array = &batch->array;
+        if (array->n_children < 5 || array->length != 1 || array->children[1]->n_buffers != 3 ||
+            array->children[2]->n_buffers != 2 || array->children[0]->n_buffers != 2) {
             return sluice_error_set(err, SLUICE_E_INTERNAL, SLUICE_ERROR_FATAL,
                                     "stream %s: a truncate batch of another shape than one row of "
                                     "five fields: a bug of the source's plugin",
@@ -605,6 +616,12 @@ sluice_status sluice_feed_stream_push(struct sluice_feed_stream *fs, struct slui
         }
     }
     batch->schema_id = fs->desc->schema_id;
+    if (batch->kind == SLUICE_BATCH_TRUNCATE && fs->touched) { /* behind all rows before it */
+        status = sluice_chain_flush(&fs->chain, err);
+        if (status < 0) {
+            goto out;
+        }
+    }
     if (!fs->touched) {
         fs->touched = 1;
         fs->next_touched = feed->touched;

@@ -36,6 +36,14 @@ struct sluice_flow_kept_feed {
     struct sluice_feed_position position;
     uint64_t changes;
     uint64_t transactions;
+    int armed; /* of the state: a first commit was asked for, so the sink may have one */
+};
+
+/* What the state says of a stream in a sink, for the load that goes on. */
+struct sluice_flow_known {
+    int32_t status; /* SLUICE_STATE_STREAM_* */
+    char run[40];   /* "" = what there is counts no more */
+    struct sluice_feed_position position;
 };
 
 /* ---- a sink instance ---- */
@@ -79,6 +87,8 @@ struct sluice_flow_stream {
     struct sluice_stream_desc *desc; /* as the source delivers it, with the engine's stream id */
     uint64_t source_stream_id;
     char *name;
+    char *
+        incarnation; /* which table is behind the name, by discovery; NULL = the source is silent */
     char run[40];
     struct sluice_flow_leaf *leaves; /* as source->tree.leaves */
     _Atomic int32_t status;          /* SLUICE_PROGRESS_* */
@@ -163,12 +173,12 @@ struct sluice_engine {
     struct sluice_flow_kept_feed *kept_feeds; /* by the state, when the run began */
     size_t kept_feed_count;
     size_t kept_feed_cap;
-    struct sluice_map known_positions; /* as `known` -> struct sluice_feed_position */
-    struct sluice_map known; /* "source\x1fstream\x1fsink" -> int32_t: status by the state */
+    struct sluice_map known; /* "source\x1fstream\x1fsink" -> struct sluice_flow_known; [ctl] */
     int resumed;
     int opened;            /* every node is open: all streams are known */
     uint32_t streams_left; /* at the end: neither complete nor given up */
     int64_t run_id;
+    int64_t finish_us; /* for feeds to commit what they have when the run is to end */
 
     struct sluice_flow_sink *sinks;
     size_t sink_count;
@@ -212,12 +222,22 @@ int64_t sluice_flow_row_limit(const struct sluice_engine *engine); /* INT64_MAX 
 int32_t sluice_flow_known(const struct sluice_engine *engine, const char *source,
                           const char *stream, const char *sink);
 
-const struct sluice_feed_position *sluice_flow_known_position(const struct sluice_engine *engine,
-                                                              const char *source,
-                                                              const char *stream, const char *sink);
+struct sluice_flow_known *sluice_flow_known_entry(const struct sluice_engine *engine,
+                                                  const char *source, const char *stream,
+                                                  const char *sink);
+/* Makes it PENDING in the state and here, so that it is loaded anew whatever sinks have of it. */
+sluice_status sluice_flow_forget_stream(struct sluice_engine *engine, const char *source,
+                                        const char *stream, const char *sink,
+                                        struct sluice_error *err);
 const struct sluice_flow_kept_feed *sluice_flow_kept_feed(const struct sluice_engine *engine,
                                                           const char *source, const char *shard,
                                                           const char *sink);
+/* The lane is about to commit for the first time: recovery must look for it until it is found or the
+ * state has its epoch. Durable. [any] */
+sluice_status sluice_flow_arm_lane(struct sluice_engine *engine, const char *shard,
+                                   const char *sink, struct sluice_error *err);
+/* 1 if the state has a stream of that sink whose load may have become complete without its knowing. */
+int sluice_flow_known_loading(const struct sluice_engine *engine, const char *sink);
 /* 1 if the mode has changes, or a load. */
 int sluice_flow_has_changes(const struct sluice_engine *engine);
 int sluice_flow_has_load(const struct sluice_engine *engine);
@@ -249,8 +269,14 @@ struct sluice_flow_stream *sluice_flow_source_stream(struct sluice_flow_source *
 sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
                                       const struct sluice_stream_desc *desc,
                                       struct sluice_chain *binder, struct sluice_error *err);
-/* 1 if the pipeline and the run's --tables choose the stream. */
+/* Leaving the stream out would lose its changes in silence: an error that stops the run. */
+sluice_status sluice_flow_refuse_to_leave(const struct sluice_flow_stream *stream,
+                                          const struct sluice_error *problem,
+                                          struct sluice_error *err);
+/* 1 if some sink has the stream whole and gets its changes. */
+int sluice_flow_stream_has_leaf(const struct sluice_flow_stream *stream);
 void sluice_flow_warn_unmatched(const struct sluice_pipeline_node *node, const unsigned char *met);
+/* 1 if the pipeline and the run's --tables choose the stream. */
 int sluice_flow_chooses(const struct sluice_pipeline_node *node,
                         const struct sluice_run_options *options,
                         const struct sluice_stream_desc *desc);

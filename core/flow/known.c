@@ -1,6 +1,7 @@
 /*
  * What the state says when a run begins: how far the load came, and the feeds.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -14,9 +15,13 @@ static int known_key(struct sluice_str *key, const char *source, const char *str
     return !key->failed;
 }
 
-/* What the map of known streams points to: one constant for each status. */
-static const int32_t known_statuses[] = {SLUICE_STATE_STREAM_PENDING, SLUICE_STATE_STREAM_LOADING,
-                                         SLUICE_STATE_STREAM_COMPLETE, SLUICE_STATE_STREAM_FAILED};
+static void known_free(struct sluice_flow_known *known)
+{
+    if (known != NULL) {
+        sluice_feed_position_free(&known->position);
+        sluice_free(known);
+    }
+}
 
 static sluice_status keep_known(void *ctx, const struct sluice_state_stream *stream)
 {
@@ -25,43 +30,74 @@ static sluice_status keep_known(void *ctx, const struct sluice_state_stream *str
         return SLUICE_OK; /* of a newer version: read anew */
     }
     struct sluice_str key = SLUICE_STR_INIT;
-    int ok = known_key(&key, stream->source, stream->stream, stream->sink) &&
-             sluice_map_put(&engine->known, key.data,
-                            (void *)(uintptr_t)&known_statuses[stream->status]);
-    if (ok && stream->position_size > 0) {
-        struct sluice_feed_position *at = sluice_alloc_zero(1, sizeof *at);
-        struct sluice_bytes from = {stream->position, stream->position_size};
-        ok = at != NULL && sluice_feed_position_set(at, from) &&
-             sluice_map_put(&engine->known_positions, key.data, at);
-        if (!ok && at != NULL) {
-            sluice_feed_position_free(at);
-            sluice_free(at);
-        }
+    struct sluice_bytes at = {stream->position, stream->position_size};
+    struct sluice_flow_known *known = sluice_alloc_zero(1, sizeof *known);
+    int ok = known != NULL && known_key(&key, stream->source, stream->stream, stream->sink);
+    if (ok) {
+        known->status = stream->status;
+        (void)snprintf(known->run, sizeof known->run, "%s", stream->run != NULL ? stream->run : "");
+        ok = sluice_feed_position_set(&known->position, at) &&
+             sluice_map_put(&engine->known, key.data, known);
+    }
+    if (!ok) {
+        known_free(known);
     }
     sluice_str_free(&key);
     return ok ? SLUICE_OK : SLUICE_E_NOMEM;
 }
 
+struct sluice_flow_known *sluice_flow_known_entry(const struct sluice_engine *engine,
+                                                  const char *source, const char *stream,
+                                                  const char *sink)
+{
+    struct sluice_str key = SLUICE_STR_INIT;
+    struct sluice_flow_known *found =
+        known_key(&key, source, stream, sink) ? sluice_map_get(&engine->known, key.data) : NULL;
+    sluice_str_free(&key);
+    return found;
+}
+
 int32_t sluice_flow_known(const struct sluice_engine *engine, const char *source,
                           const char *stream, const char *sink)
 {
-    struct sluice_str key = SLUICE_STR_INIT;
-    const int32_t *found =
-        known_key(&key, source, stream, sink) ? sluice_map_get(&engine->known, key.data) : NULL;
-    sluice_str_free(&key);
-    return found != NULL ? *found : -1;
+    const struct sluice_flow_known *found = sluice_flow_known_entry(engine, source, stream, sink);
+    return found != NULL ? found->status : -1;
 }
 
-const struct sluice_feed_position *sluice_flow_known_position(const struct sluice_engine *engine,
-                                                              const char *source,
-                                                              const char *stream, const char *sink)
+int sluice_flow_known_loading(const struct sluice_engine *engine, const char *sink)
 {
-    struct sluice_str key = SLUICE_STR_INIT;
-    const struct sluice_feed_position *found =
-        known_key(&key, source, stream, sink) ? sluice_map_get(&engine->known_positions, key.data)
-                                              : NULL;
-    sluice_str_free(&key);
-    return found;
+    for (size_t i = 0; i < engine->known.count; i++) {
+        const struct sluice_flow_known *known = engine->known.entries[i].value;
+        const char *of = strrchr(engine->known.entries[i].key, '\x1f');
+        if (known->status == SLUICE_STATE_STREAM_LOADING && of != NULL &&
+            strcmp(of + 1, sink) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What was loaded of the stream counts no more, in the state and in what we know of it: no sink's
+ * token has this run. */
+sluice_status sluice_flow_forget_stream(struct sluice_engine *engine, const char *source,
+                                        const char *stream, const char *sink,
+                                        struct sluice_error *err)
+{
+    char none[] = "";
+    struct sluice_flow_known *known = sluice_flow_known_entry(engine, source, stream, sink);
+    struct sluice_state_stream row = {.source = (char *)(uintptr_t)source,
+                                      .stream = (char *)(uintptr_t)stream,
+                                      .sink = (char *)(uintptr_t)sink,
+                                      .run = none,
+                                      .status = SLUICE_STATE_STREAM_PENDING};
+    if (known == NULL) {
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sluice_state_stream_put(engine->state, engine->load.load_id, &row, err));
+    known->status = SLUICE_STATE_STREAM_PENDING;
+    known->run[0] = '\0';
+    known->position.size = 0;
+    return SLUICE_OK;
 }
 
 /* ---- feeds that the state knows ---- */
@@ -110,12 +146,9 @@ void sluice_flow_known_free(struct sluice_engine *engine)
         sluice_feed_position_free(&engine->kept_feeds[i].position);
     }
     sluice_free(engine->kept_feeds);
-    for (size_t i = 0; i < engine->known_positions.count; i++) {
-        struct sluice_feed_position *at = engine->known_positions.entries[i].value;
-        sluice_feed_position_free(at);
-        sluice_free(at);
+    for (size_t i = 0; i < engine->known.count; i++) {
+        known_free(engine->known.entries[i].value);
     }
-    sluice_map_free(&engine->known_positions);
     sluice_map_free(&engine->known);
 }
 
@@ -124,9 +157,51 @@ sluice_status sluice_flow_known_read(struct sluice_engine *engine, struct sluice
     return sluice_state_streams(engine->state, engine->load.load_id, keep_known, engine, err);
 }
 
+/* Where the state remembers that a lane has begun to commit; an epoch in its row says it as well. */
+static int armed_key(struct sluice_str *key, const char *shard, const char *sink)
+{
+    sluice_str_printf(key, "%s>%s", shard, sink);
+    return !key->failed;
+}
+
+sluice_status sluice_flow_arm_lane(struct sluice_engine *engine, const char *shard,
+                                   const char *sink, struct sluice_error *err)
+{
+    struct sluice_str key = SLUICE_STR_INIT;
+    sluice_status status =
+        armed_key(&key, shard, sink)
+            ? sluice_state_identity_put(engine->state, sluice_str_text(&key), "commits", err)
+            : sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+    sluice_str_free(&key);
+    return status;
+}
+
+static sluice_status look_armed(struct sluice_engine *engine, struct sluice_flow_kept_feed *kept,
+                                struct sluice_error *err)
+{
+    struct sluice_str key = SLUICE_STR_INIT;
+    char *found = NULL;
+    sluice_status status =
+        armed_key(&key, kept->shard, kept->sink)
+            ? sluice_state_identity_get(engine->state, sluice_str_text(&key), &found, err)
+            : sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+    if (status == SLUICE_E_NOT_FOUND) {
+        sluice_error_clear(err);
+        status = SLUICE_OK;
+    }
+    kept->armed = found != NULL || kept->epoch > 0;
+    sluice_free(found);
+    sluice_str_free(&key);
+    return status;
+}
+
 sluice_status sluice_flow_kept_feeds_read(struct sluice_engine *engine, struct sluice_error *err)
 {
-    return sluice_state_feeds(engine->state, keep_feed, engine, err);
+    SLUICE_TRY(sluice_state_feeds(engine->state, keep_feed, engine, err));
+    for (size_t i = 0; i < engine->kept_feed_count; i++) {
+        SLUICE_TRY(look_armed(engine, &engine->kept_feeds[i], err));
+    }
+    return SLUICE_OK;
 }
 
 /* Streams that the pipeline no longer follows: what was loaded of them gets old from here on, so they
@@ -147,18 +222,13 @@ sluice_status sluice_flow_forget_left(struct sluice_flow_source *source, struct 
         *stream++ = '\0';
         *sink++ = '\0';
         const struct sluice_flow_stream *found = sluice_flow_source_stream(source, stream);
-        if (*(const int32_t *)entry->value == SLUICE_STATE_STREAM_COMPLETE &&
+        const struct sluice_flow_known *known = entry->value;
+        if (known->status == SLUICE_STATE_STREAM_COMPLETE &&
             strcmp(source_id, source->node->id) == 0 && (found == NULL || !found->follows)) {
-            char none[] = "";
-            struct sluice_state_stream row = {.source = source_id,
-                                              .stream = stream,
-                                              .sink = sink,
-                                              .run = none,
-                                              .status = SLUICE_STATE_STREAM_PENDING};
             sluice_log_line(SLUICE_LOG_INFO, source->node->id,
                             "no longer followed; it is loaded anew if it is chosen again stream=%s",
                             stream);
-            status = sluice_state_stream_put(engine->state, engine->load.load_id, &row, err);
+            status = sluice_flow_forget_stream(engine, source_id, stream, sink, err);
         }
         sluice_free(source_id);
     }

@@ -84,14 +84,25 @@ static int is_known_complete(const struct recover_ctx *ctx, const char *stream)
     return 0;
 }
 
-/* 1 if the state knows a lane of this sink whose token has not been met yet. `committed`: only those
- * that have ever committed. */
-static int lanes_left(const struct recover_ctx *ctx, int committed)
+static int is_source(const struct sluice_engine *engine, const char *id)
 {
-    for (size_t i = 0; i < ctx->engine->kept_feed_count; i++) {
-        const struct sluice_flow_kept_feed *kept = &ctx->engine->kept_feeds[i];
-        if (strcmp(kept->sink, ctx->sink->node->id) == 0 && (!committed || kept->epoch > 0) &&
-            !sluice_map_has(&ctx->sink->lanes, kept->shard)) {
+    for (size_t i = 0; i < engine->source_count; i++) {
+        if (strcmp(engine->sources[i].node->id, id) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* 1 if the state knows a lane of this sink that has, or may have, committed, and whose token has not
+ * been met yet. */
+static int lanes_left(const struct recover_ctx *ctx)
+{
+    const struct sluice_engine *engine = ctx->engine;
+    for (size_t i = 0; i < engine->kept_feed_count; i++) {
+        const struct sluice_flow_kept_feed *kept = &engine->kept_feeds[i];
+        if (kept->armed && strcmp(kept->sink, ctx->sink->node->id) == 0 &&
+            is_source(engine, kept->source) && !sluice_map_has(&ctx->sink->lanes, kept->shard)) {
             return 1;
         }
     }
@@ -106,8 +117,7 @@ static int has_all_lanes(const struct recover_ctx *ctx, int of_load)
         return 1;
     }
     if (engine->kept_feed_count > 0) {
-        /* A lane's first commit may not have come to the state, but is newer than loads. */
-        return !lanes_left(ctx, of_load);
+        return !lanes_left(ctx);
     }
     /* A state that was lost, or a first start. What stands before a load is in that load. */
     return of_load || ctx->sink->lanes.count >= engine->source_count;
@@ -195,7 +205,10 @@ static void forget_lanes(struct sluice_flow_sink *sink)
 sluice_status sluice_flow_sink_recover(struct sluice_engine *engine, struct sluice_flow_sink *sink,
                                        struct sluice_error *err)
 {
-    struct recover_ctx ctx = {.engine = engine, .sink = sink, .streams_left = engine->resumed};
+    struct recover_ctx ctx = {.engine = engine,
+                              .sink = sink,
+                              .streams_left = engine->resumed &&
+                                              sluice_flow_known_loading(engine, sink->node->id)};
     pthread_mutex_lock(&sink->ctl);
     forget_lanes(sink);
     sluice_status status = sink->api->recover(sink->sink, keep_recovered, &ctx, err);

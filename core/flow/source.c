@@ -134,21 +134,21 @@ static sluice_status keep_opened(void *vctx, const struct sluice_stream_desc *de
     if (stream == NULL || (!stream->selected && !stream->follows)) {
         return SLUICE_OK; /* not asked for */
     }
-    if (problem != NULL && !stream->selected) {
-        *ctx->err = *problem; /* leaving it out would lose its changes in silence */
-        ctx->err->flags |= SLUICE_ERROR_FATAL;
-        return sluice_error_wrap(ctx->err, "cannot follow %s (exclude it to go on without)",
-                                 stream->name);
+    int must = !stream->selected || sluice_flow_stream_has_leaf(stream);
+    if (problem != NULL && must) {
+        return sluice_flow_refuse_to_leave(stream, problem, ctx->err);
     }
     if (problem != NULL) {
         sluice_flow_stream_fail(stream, problem);
         stream->selected = 0;
+        stream->follows = 0;
         return SLUICE_OK;
     }
     sluice_status status = sluice_flow_stream_bind(stream, desc, ctx->binder, ctx->err);
-    if (status < 0 && stream->selected && (ctx->err->flags & SLUICE_ERROR_FATAL) == 0) {
+    if (status < 0 && !must && (ctx->err->flags & SLUICE_ERROR_FATAL) == 0) {
         sluice_flow_stream_fail(stream, ctx->err);
         stream->selected = 0;
+        stream->follows = 0;
         return SLUICE_OK;
     }
     if (status >= 0 && stream->follows) {
@@ -158,6 +158,18 @@ static sluice_status keep_opened(void *vctx, const struct sluice_stream_desc *de
     }
     stream->opened = 1;
     return status;
+}
+
+/* 1 if what was read from the source before is gone on with. */
+static int is_bound(const struct sluice_engine *engine, const struct sluice_flow_source *source)
+{
+    for (size_t i = 0; i < engine->kept_feed_count; i++) {
+        const struct sluice_flow_kept_feed *kept = &engine->kept_feeds[i];
+        if (kept->position.size > 0 && strcmp(kept->source, source->node->id) == 0) {
+            return 1; /* also in a run that only loads: the next one may follow it again */
+        }
+    }
+    return engine->resumed;
 }
 
 static sluice_status check_identity(struct sluice_flow_source *source, const char *identity,
@@ -173,14 +185,12 @@ static sluice_status check_identity(struct sluice_flow_source *source, const cha
         return status;
     }
     int same = known != NULL && strcmp(known, identity) == 0;
-    int bound = engine->resumed || engine->kept_feed_count > 0;
-    if (known != NULL && !same && bound) {
+    if (known != NULL && !same && is_bound(engine, source)) {
         status = sluice_error_set(
             err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
             "this is another database or timeline (%s) than the one that the pipeline began with "
-            "(%s): what it holds does not follow on what was read (hint: point the pipeline back "
-            "at "
-            "that one, or begin anew: sluice state reset %s)",
+            "(%s): what it holds does not follow on what was read (hint: point the pipeline "
+            "back at that one, or begin anew: sluice state reset %s)",
             identity, known, engine->pipeline->file);
         sluice_free(known);
         return status;

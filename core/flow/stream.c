@@ -46,6 +46,7 @@ void sluice_flow_stream_free(struct sluice_flow_stream *stream)
     sluice_stream_desc_free(stream->desc);
     sluice_stream_desc_free(stream->feed_desc);
     sluice_free(stream->name);
+    sluice_free(stream->incarnation);
     sluice_free(atomic_load(&stream->message));
     sluice_free(stream);
 }

@@ -5,18 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/str.h"
 #include "sluice/array.h"
 #include "sluice/build.h"
-#include "sluice/change.h"
 #include "sluice/position.h"
-
-#define TABLES_MAX 8
-#define EVENTS_MAX 200000
 
 struct feed_log feed_log;
 
-static sluice_status fail_as(struct sluice_error *err, int32_t kind, const char *what)
+sluice_status feed_fail_as(struct sluice_error *err, int32_t kind, const char *what)
 {
     switch (kind) {
     case FAKE_RETRYABLE:
@@ -27,6 +22,11 @@ static sluice_status fail_as(struct sluice_error *err, int32_t kind, const char 
                                 what);
     case FAKE_STREAM:
         return sluice_error_set(err, SLUICE_E_DATA, 0, "%s: bad value", what);
+    case FAKE_CANCELLED:
+        return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "%s: cut off", what);
+    case FAKE_SNAPSHOT_LOST:
+        return sluice_error_set(err, SLUICE_E_SNAPSHOT_LOST, SLUICE_ERROR_RETRYABLE,
+                                "%s: snapshot is gone", what);
     default:
         return sluice_error_set(err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL, "%s: gap", what);
     }
@@ -37,7 +37,7 @@ static sluice_status fail_as(struct sluice_error *err, int32_t kind, const char 
 struct sluice_source {
     const struct sluice_host *host;
     struct ArrowSchema schema[2];
-    uint32_t loads[TABLES_MAX];
+    uint32_t loads[FEED_TABLES_MAX];
     uint32_t load_count;
 };
 
@@ -48,12 +48,12 @@ struct sluice_reader {
     int done;
     uint32_t next_tx; /* of a feed */
     int32_t groups;
-    uint32_t announced[TABLES_MAX];
-    struct sluice_batch queue[4 * TABLES_MAX + 4];
+    uint32_t announced[FEED_TABLES_MAX];
+    struct sluice_batch queue[4 * FEED_TABLES_MAX + 4];
     uint32_t queued;
     uint32_t given;
     uint8_t position[8];
-    struct sluice_stream_desc *descs[TABLES_MAX];
+    struct sluice_stream_desc *descs[FEED_TABLES_MAX];
 };
 
 static sluice_status fs_create(const struct sluice_host *host, struct sluice_source **out,
@@ -104,6 +104,9 @@ static sluice_status visit_table(struct sluice_source *src, uint32_t i, uint32_t
     (void)snprintf(name, sizeof name, "public.t%u", i);
     const char *parts[2] = {"public", table};
     sluice_put_be64(at, feed_log.load_at * 10ull);
+    char again[16];
+    const struct sluice_pair property = {"incarnation", again};
+    (void)snprintf(again, sizeof again, "%u", i == 0 ? feed_log.incarnation : 0);
     struct sluice_stream_desc desc = {.struct_size = sizeof desc,
                                       .kind = SLUICE_STREAM_TABLE,
                                       .flags = SLUICE_STREAM_CAN_CHANGES,
@@ -119,16 +122,25 @@ static sluice_status visit_table(struct sluice_source *src, uint32_t i, uint32_t
                                       .rows_estimate = -1,
                                       .bytes_estimate = -1,
                                       .load_position = {at, sizeof at},
-                                      .load_position_text = "position"};
+                                      .load_position_text = "position",
+                                      .property_count = 1,
+                                      .properties = &property};
     return visit(vctx, &desc, problem);
 }
 
 static sluice_status fs_discover(struct sluice_source *src, sluice_stream_visit visit, void *vctx,
                                  struct sluice_error *err)
 {
+    struct sluice_error problem = SLUICE_ERROR_INIT;
     (void)err;
+    (void)sluice_error_set(&problem, SLUICE_E_PERMISSION, 0, "no right to read it");
     for (uint32_t i = 0; i < feed_log.tables; i++) {
-        SLUICE_TRY(visit_table(src, i, version_at(feed_log.load_at), visit, vctx, NULL));
+        if ((int32_t)i == feed_log.hide_table) {
+            continue;
+        }
+        int bad = (int32_t)i == feed_log.discover_problem_table;
+        SLUICE_TRY(
+            visit_table(src, i, version_at(feed_log.load_at), visit, vctx, bad ? &problem : NULL));
     }
     return SLUICE_OK;
 }
@@ -137,8 +149,14 @@ static sluice_status fs_open(struct sluice_source *src, const struct sluice_sour
                              struct sluice_source_info *info, sluice_stream_visit visit, void *vctx,
                              struct sluice_error *err)
 {
-    (void)err;
-    info->identity = "log:1";
+    static char identity[16];
+    struct sluice_error problem = SLUICE_ERROR_INIT;
+    if (atomic_fetch_sub(&feed_log.open_fail_times, 1) > 0) {
+        return feed_fail_as(err, FAKE_RETRYABLE, "open");
+    }
+    (void)sluice_error_set(&problem, SLUICE_E_PERMISSION, 0, "no right to read it");
+    (void)snprintf(identity, sizeof identity, "log:%u", feed_log.identity);
+    info->identity = identity;
     info->created = "slot=fake";
     src->load_count = 0;
     for (uint32_t i = 0; i < plan->stream_count; i++) {
@@ -146,7 +164,9 @@ static sluice_status fs_open(struct sluice_source *src, const struct sluice_sour
         if ((plan->streams[i]->flags & SLUICE_SELECT_LOAD) != 0) {
             src->loads[src->load_count++] = n;
         }
-        SLUICE_TRY(visit_table(src, n, version_at(feed_log.load_at), visit, vctx, NULL));
+        int bad = (int32_t)n == feed_log.open_problem_table;
+        SLUICE_TRY(
+            visit_table(src, n, version_at(feed_log.load_at), visit, vctx, bad ? &problem : NULL));
     }
     return SLUICE_OK;
 }
@@ -203,6 +223,9 @@ static sluice_status fr_open(struct sluice_source *src, const struct sluice_shar
         feed_log.resumed_at = sluice_get_be64(from.data);
         rd->next_tx = (uint32_t)(feed_log.resumed_at / 10) + 1;
         atomic_fetch_add(&feed_log.opens, 1);
+        if (feed_log.resumed_at > flow_state_feed_position("src/changes", "a")) {
+            atomic_store(&feed_log.early_open, 1);
+        }
         for (uint32_t i = 0; i < feed_log.tables; i++) {
             rd->announced[i] = version_at(feed_log.load_at);
         }
@@ -221,7 +244,7 @@ static void fr_close(struct sluice_reader *rd)
     for (uint32_t i = rd->given; i < rd->queued; i++) {
         sluice_array_release(&rd->queue[i].array);
     }
-    for (uint32_t i = 0; i < TABLES_MAX; i++) {
+    for (uint32_t i = 0; i < FEED_TABLES_MAX; i++) {
         sluice_stream_desc_free(rd->descs[i]);
     }
     free(rd);
@@ -241,8 +264,14 @@ static sluice_status load_next(struct sluice_reader *rd, struct sluice_batch *ou
     if (rd->done) {
         return SLUICE_END;
     }
+    if (feed_log.load_delay_us > 0) {
+        (void)usleep((useconds_t)feed_log.load_delay_us);
+    }
     if ((int32_t)rd->table == feed_log.load_fail_table) {
-        return fail_as(err, FAKE_STREAM, "load");
+        if (feed_log.load_fail_once) {
+            feed_log.load_fail_table = -1;
+        }
+        return feed_fail_as(err, feed_log.load_fail_kind, "load");
     }
     SLUICE_TRY(sluice_rows_init(&rows, &rd->src->schema[version],
                                 (int64_t)feed_log.load_at * feed_log.rows_per_tx + 1, err));
@@ -361,8 +390,10 @@ static sluice_status make_group(struct sluice_reader *rd, struct sluice_error *e
     uint32_t to = from + feed_log.tx_per_group;
     rd->queued = rd->given = 0;
     to = to > feed_log.transactions + 1 ? feed_log.transactions + 1 : to;
+    uint32_t first_end = to;
     if (feed_log.schema_at > from && feed_log.schema_at < to) {
-        to = feed_log.schema_at;
+        first_end = feed_log.schema_at;
+        to = feed_log.schema_inside ? to : first_end;
     }
     if (feed_log.truncate_at > from && feed_log.truncate_at < to) {
         to = feed_log.truncate_at;
@@ -370,14 +401,17 @@ static sluice_status make_group(struct sluice_reader *rd, struct sluice_error *e
     if (feed_log.truncate_at == from) {
         SLUICE_TRY(push_truncate(rd, from, err));
     }
+    first_end = first_end < to ? first_end : to;
     for (uint32_t t = 0; t < feed_log.tables; t++) {
-        SLUICE_TRY(push_table(rd, t, from, to, err));
+        SLUICE_TRY(push_table(rd, t, from, first_end, err));
+    }
+    for (uint32_t t = 0; t < feed_log.tables && first_end < to; t++) {
+        SLUICE_TRY(push_table(rd, t, first_end, to, err));
     }
     struct sluice_batch *last = rd->queued > 0 && !feed_log.split
                                     ? &rd->queue[rd->queued - 1]
                                     : push(rd, SLUICE_BATCH_HEARTBEAT, 0);
     rd->next_tx = to;
-    sluice_put_be64(rd->position, (to - 1) * 10ull);
     last->flags = SLUICE_BATCH_COMMIT_BOUNDARY;
     last->position = (struct sluice_bytes){rd->position, sizeof rd->position};
     return SLUICE_OK;
@@ -388,6 +422,12 @@ static sluice_status fr_next(struct sluice_reader *rd, int64_t timeout_us, struc
 {
     if (!rd->is_feed) {
         return load_next(rd, out, err);
+    }
+    while (atomic_load(&feed_log.read_hang)) {
+        if (rd->src->host->cancelled(rd->src->host->ctx)) {
+            return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "cancelled");
+        }
+        (void)usleep(2000);
     }
     if (rd->given == rd->queued) {
         if (rd->next_tx > feed_log.transactions) {
@@ -403,23 +443,22 @@ static sluice_status fr_next(struct sluice_reader *rd, int64_t timeout_us, struc
         int32_t at = atomic_load(&feed_log.read_fail_at);
         if (at != 0 && ++rd->groups >= at &&
             atomic_compare_exchange_strong(&feed_log.read_fail_at, &at, 0)) {
-            return fail_as(err, feed_log.read_fail_kind, "read");
+            return feed_fail_as(err, feed_log.read_fail_kind, "read");
         }
         SLUICE_TRY(make_group(rd, err));
     }
     *out = rd->queue[rd->given++];
+    sluice_put_be64(rd->position, (rd->next_tx - 1) * 10ull);
     return SLUICE_OK;
 }
 
 static sluice_status fr_idle(struct sluice_reader *rd, struct sluice_error *err)
 {
-    (void)rd;
     (void)err;
     atomic_fetch_add(&feed_log.idles, 1);
+    memset(rd->position, 0xff, sizeof rd->position); /* borrowed until the next call: this one */
     return SLUICE_OK;
 }
-
-static uint64_t committed_up_to(const char *node);
 
 static sluice_status fr_ack(struct sluice_reader *rd, struct sluice_bytes position,
                             struct sluice_error *err)
@@ -427,7 +466,7 @@ static sluice_status fr_ack(struct sluice_reader *rd, struct sluice_bytes positi
     (void)rd;
     (void)err;
     uint64_t at = sluice_get_be64(position.data);
-    if (at > committed_up_to("a") && at > feed_log.load_at * 10ull) {
+    if (at > feed_committed_up_to("a") && at > feed_log.load_at * 10ull) {
         atomic_store(&feed_log.early_ack, 1);
     }
     atomic_store(&feed_log.acked, at);
@@ -469,7 +508,7 @@ static sluice_status no_measure(struct sluice_source *src, const struct sluice_s
     return SLUICE_E_UNSUPPORTED;
 }
 
-static struct sluice_source_api full_api;
+struct sluice_source_api feed_full_api;
 static const struct sluice_option *const no_options[] = {NULL};
 
 const struct sluice_component feed_source_component = {
@@ -479,60 +518,18 @@ const struct sluice_component feed_source_component = {
     .name = "feed_source",
     .summary = "scripted",
     .options = no_options,
-    .source = &full_api};
+    .source = &feed_full_api};
 
-/* ---------------------------------------------------------------- sink ---------- */
+/* ---------------------------------------------------------------- transform ---------- */
 
-enum { KEPT_LOAD = 1, KEPT_COMPLETE = 2, KEPT_CHANGES = 3 };
-
-struct event {
-    uint64_t pos;
-    int64_t seq;
-    int64_t id; /* -1 = truncate */
-    uint32_t table;
+/* Holds the last batch back until the next one or a flush. */
+struct sluice_transform {
+    struct sluice_batch held[4];
+    uint32_t count;
+    int flushing;
 };
 
-struct kept {
-    struct kept *next;
-    int kind;
-    char node[16];
-    char shard[64];
-    char stream[32];
-    char run[40];
-    uint64_t epoch;
-    uint64_t position;
-    struct sluice_str token;
-    struct event *events;
-    size_t count;
-};
-
-static struct kept *all_kept;
-static pthread_mutex_t kept_mutex = PTHREAD_MUTEX_INITIALIZER;
-static uint32_t schemas_begun[8];
-
-struct known_stream {
-    struct sluice_stream_desc *desc;
-    char run[40];
-    int changes;
-};
-
-struct sluice_sink {
-    char node[16];
-    struct known_stream streams[64];
-    uint32_t stream_count;
-};
-
-struct sluice_lane {
-    struct sluice_sink *sink;
-    char shard[64];
-    int changes;
-    const struct known_stream *load;
-    struct event *events;
-    size_t count;
-    size_t cap;
-};
-
-static sluice_status fk_create(const struct sluice_host *host, struct sluice_sink **out,
+static sluice_status hx_create(const struct sluice_host *host, struct sluice_transform **out,
                                struct sluice_error *err)
 {
     (void)host;
@@ -542,381 +539,93 @@ static sluice_status fk_create(const struct sluice_host *host, struct sluice_sin
     return SLUICE_OK;
 }
 
-static void fk_destroy(struct sluice_sink *sink)
+static void hx_destroy(struct sluice_transform *xf)
 {
-    if (sink != NULL) {
-        for (uint32_t i = 0; i < sink->stream_count; i++) {
-            sluice_stream_desc_free(sink->streams[i].desc);
-        }
-        free(sink);
+    for (uint32_t i = 0; xf != NULL && i < xf->count; i++) {
+        sluice_array_release(&xf->held[i].array);
+    }
+    if (xf != NULL) {
+        free(xf);
         atomic_fetch_sub(&fake.live, 1);
     }
 }
 
-static void fk_cancel(struct sluice_sink *sink)
+static sluice_status hx_bind(struct sluice_transform *xf, const struct sluice_stream_desc *in,
+                             sluice_stream_visit visit, void *vctx, struct sluice_error *err)
 {
-    (void)sink;
+    if (xf->count > 0) {
+        return sluice_error_set(err, SLUICE_E_STATE, 0, "bound with rows of the last version");
+    }
+    return visit(vctx, in, NULL);
 }
 
-static sluice_status fk_open(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+static sluice_status hx_push(struct sluice_transform *xf, struct sluice_batch *batch,
                              struct sluice_error *err)
 {
     (void)err;
-    (void)snprintf(sink->node, sizeof sink->node, "%s", plan->node);
+    xf->flushing = 0;
+    xf->held[xf->count++] = *batch;
+    batch->array.release = NULL;
     return SLUICE_OK;
 }
 
-static sluice_status fk_recover(struct sluice_sink *sink, sluice_recovered_visit visit, void *vctx,
-                                struct sluice_error *err)
+static sluice_status hx_pull(struct sluice_transform *xf, struct sluice_batch *out,
+                             struct sluice_error *err)
 {
     (void)err;
-    for (struct kept *k = all_kept; k != NULL; k = k->next) { /* newest first */
-        if (strcmp(k->node, sink->node) != 0 || atomic_load(&feed_log.forget_commits)) {
-            continue;
-        }
-        struct sluice_recovered found = {.struct_size = sizeof found,
-                                         .kind = k->kind == KEPT_COMPLETE
-                                                     ? SLUICE_RECOVERED_STREAM_COMPLETE
-                                                     : SLUICE_RECOVERED_LANE,
-                                         .shard_id = k->shard,
-                                         .stream = k->stream,
-                                         .run = k->run,
-                                         .epoch = k->epoch,
-                                         .token = {k->token.data, k->token.size}};
-        sluice_status status = visit(vctx, &found);
-        if (status != SLUICE_OK) {
-            return status == SLUICE_END ? SLUICE_OK : status;
-        }
-    }
-    return SLUICE_OK;
-}
-
-static sluice_status fk_begin(struct sluice_sink *sink, const struct sluice_stream_begin *begin,
-                              struct sluice_error *err)
-{
-    (void)err;
-    struct known_stream *st = &sink->streams[sink->stream_count++ % 64];
-    st->desc = sluice_stream_desc_copy(begin->desc);
-    st->changes = (begin->flags & SLUICE_BEGIN_CHANGES) != 0;
-    (void)snprintf(st->run, sizeof st->run, "%s", begin->run != NULL ? begin->run : "");
-    if (st->changes && strcmp(begin->desc->name, "public.t0") == 0) {
-        schemas_begun[sink->node[0] - 'a']++;
-    }
-    return SLUICE_OK;
-}
-
-static const struct known_stream *find_stream(const struct sluice_sink *sink, uint64_t id,
-                                              uint64_t schema_id, int changes)
-{
-    for (uint32_t i = sink->stream_count; i-- > 0;) {
-        const struct known_stream *st = &sink->streams[i];
-        if (st->desc->stream_id == id && st->changes == changes &&
-            (schema_id == 0 || st->desc->schema_id == schema_id)) {
-            return st;
-        }
-    }
-    return NULL;
-}
-
-static sluice_status fl_open(struct sluice_sink *sink, const struct sluice_shard_desc *shard,
-                             struct sluice_lane **out, struct sluice_error *err)
-{
-    (void)err;
-    struct sluice_lane *lane = calloc(1, sizeof *lane);
-    lane->sink = sink;
-    lane->changes = shard->kind == SLUICE_SHARD_CHANGES;
-    (void)snprintf(lane->shard, sizeof lane->shard, "%s", shard->id);
-    if (!lane->changes) {
-        lane->load = find_stream(sink, shard->stream_ids[0], 0, 0);
-    }
-    else {
-        assert_int_equal(shard->start.size, 8);
-    }
-    atomic_fetch_add(&fake.live, 1);
-    *out = lane;
-    return SLUICE_OK;
-}
-
-static void add_event(struct sluice_lane *lane, struct event event)
-{
-    if (lane->count == lane->cap) {
-        lane->cap = lane->cap * 2 + 64;
-        lane->events = realloc(lane->events, lane->cap * sizeof *lane->events);
-    }
-    lane->events[lane->count++] = event;
-}
-
-static sluice_status write_changes(struct sluice_lane *lane, const struct sluice_batch *batch,
-                                   struct sluice_error *err)
-{
-    const struct known_stream *st = find_stream(lane->sink, batch->stream_id, batch->schema_id, 1);
-    struct sluice_change_view cv;
-    if (st == NULL) {
-        return sluice_error_set(err, SLUICE_E_INTERNAL, SLUICE_ERROR_FATAL,
-                                "changes of a version that never began");
-    }
-    uint32_t table = (uint32_t)strtoul(st->desc->name + 8, NULL, 10);
-    if (batch->kind == SLUICE_BATCH_TRUNCATE) {
-        const uint8_t *pos = batch->array.children[1]->buffers[2];
-        add_event(lane, (struct event){sluice_get_be64(pos), 0, -1, table});
-        return SLUICE_OK;
-    }
-    SLUICE_TRY(sluice_change_view_init(&cv, st->desc, batch, err));
-    for (int64_t i = 0; i < cv.rows; i++) {
-        struct sluice_bytes pos = sluice_view_bytes(&cv.commit_pos, i);
-        add_event(lane, (struct event){sluice_get_be64(pos.data), sluice_view_i64(&cv.tx_seq, i),
-                                       sluice_view_i64(&cv.columns[0], i), table});
-    }
-    sluice_change_view_free(&cv);
-    return SLUICE_OK;
-}
-
-static sluice_status fl_write(struct sluice_lane *lane, struct sluice_batch *batch,
-                              struct sluice_error *err)
-{
-    if (lane->sink->node[0] == 'a' && atomic_load(&feed_log.write_block)) {
+    if (xf->count <= (xf->flushing ? 0u : 1u)) {
         return SLUICE_AGAIN;
     }
-    if (batch->kind == SLUICE_BATCH_SCHEMA) {
-        return SLUICE_OK;
-    }
-    if (lane->changes) {
-        SLUICE_TRY(write_changes(lane, batch, err));
-    }
-    else {
-        struct sluice_view view[2];
-        SLUICE_TRY(sluice_views_init(lane->load->desc->schema, &batch->array, view, err));
-        for (int64_t i = 0; i < batch->array.length; i++) {
-            add_event(lane, (struct event){0, 0, sluice_view_i64(&view[0], i), 0});
-        }
-    }
-    sluice_array_release(&batch->array);
+    *out = xf->held[0];
+    memmove(&xf->held[0], &xf->held[1], --xf->count * sizeof xf->held[0]);
     return SLUICE_OK;
 }
 
-static void keep(struct kept *k)
-{
-    pthread_mutex_lock(&kept_mutex);
-    k->next = all_kept;
-    all_kept = k;
-    pthread_mutex_unlock(&kept_mutex);
-}
-
-static sluice_status fl_commit(struct sluice_lane *lane, const struct sluice_commit *commit,
-                               struct sluice_error *err)
-{
-    int fails = lane->changes && lane->sink->node[0] == 'a' &&
-                atomic_fetch_sub(&feed_log.commit_fail_times, 1) > 0;
-    if (!fails || feed_log.commit_fail_keeps) {
-        struct kept *k = calloc(1, sizeof *k);
-        k->kind = lane->changes ? KEPT_CHANGES : KEPT_LOAD;
-        k->epoch = commit->epoch;
-        k->position = commit->position.size == 8 ? sluice_get_be64(commit->position.data) : 0;
-        (void)snprintf(k->node, sizeof k->node, "%s", lane->sink->node);
-        (void)snprintf(k->shard, sizeof k->shard, "%s", lane->shard);
-        if (lane->load != NULL) {
-            (void)snprintf(k->stream, sizeof k->stream, "%s", lane->load->desc->name);
-            (void)snprintf(k->run, sizeof k->run, "%s", lane->load->run);
-        }
-        sluice_str_append_n(&k->token, commit->token.data, commit->token.size);
-        k->events = lane->events;
-        k->count = lane->count;
-        lane->events = NULL;
-        lane->count = lane->cap = 0;
-        keep(k);
-    }
-    return fails ? fail_as(err, feed_log.commit_fail_kind, "commit") : SLUICE_OK;
-}
-
-static void fl_abort(struct sluice_lane *lane)
-{
-    lane->count = 0;
-}
-
-static void fl_close(struct sluice_lane *lane)
-{
-    free(lane->events);
-    free(lane);
-    atomic_fetch_sub(&fake.live, 1);
-}
-
-static sluice_status fk_end(struct sluice_sink *sink, const struct sluice_stream_end *end,
-                            struct sluice_error *err)
+static sluice_status hx_flush(struct sluice_transform *xf, struct sluice_error *err)
 {
     (void)err;
-    const struct known_stream *st = find_stream(sink, end->stream_id, 0, 0);
-    struct kept *k = calloc(1, sizeof *k);
-    k->kind = KEPT_COMPLETE;
-    k->position = sluice_get_be64(end->load_position.data);
-    (void)snprintf(k->node, sizeof k->node, "%s", sink->node);
-    (void)snprintf(k->stream, sizeof k->stream, "%s", st->desc->name);
-    (void)snprintf(k->run, sizeof k->run, "%s", st->run);
-    sluice_str_append_n(&k->token, end->token.data, end->token.size);
-    keep(k);
+    xf->flushing = 1;
     return SLUICE_OK;
 }
 
-static uint64_t fk_bytes(struct sluice_sink *sink)
-{
-    (void)sink;
-    return 0;
-}
+static const struct sluice_transform_api holding_api = {.struct_size = sizeof holding_api,
+                                                        .create = hx_create,
+                                                        .destroy = hx_destroy,
+                                                        .bind = hx_bind,
+                                                        .push = hx_push,
+                                                        .pull = hx_pull,
+                                                        .flush = hx_flush};
+const struct sluice_component feed_holding_component = {.struct_size =
+                                                            sizeof feed_holding_component,
+                                                        .kind = SLUICE_TRANSFORM,
+                                                        .caps = SLUICE_TRANSFORM_CHANGES,
+                                                        .name = "feed_holding",
+                                                        .summary = "holds back",
+                                                        .options = no_options,
+                                                        .transform = &holding_api};
 
-static const struct sluice_sink_api sink_api = {.struct_size = sizeof sink_api,
-                                                .create = fk_create,
-                                                .destroy = fk_destroy,
-                                                .cancel = fk_cancel,
-                                                .open = fk_open,
-                                                .recover = fk_recover,
-                                                .stream_begin = fk_begin,
-                                                .lane_open = fl_open,
-                                                .lane_write = fl_write,
-                                                .lane_commit = fl_commit,
-                                                .lane_abort = fl_abort,
-                                                .lane_close = fl_close,
-                                                .stream_end = fk_end,
-                                                .bytes_written = fk_bytes};
-
-#define SINK_CAPS                                                 \
-    ((uint64_t)SLUICE_SINK_LOAD | (uint64_t)SLUICE_SINK_CHANGES | \
-     (uint64_t)SLUICE_SINK_TRANSACTIONAL | (uint64_t)SLUICE_SINK_LOADS_ASIDE)
-const struct sluice_component feed_sink_component = {.struct_size = sizeof feed_sink_component,
-                                                     .kind = SLUICE_SINK,
-                                                     .caps = SINK_CAPS,
-                                                     .name = "feed_sink",
-                                                     .summary = "remembers",
-                                                     .options = no_options,
-                                                     .sink = &sink_api};
-const struct sluice_component feed_rotating_sink_component = {
-    .struct_size = sizeof feed_rotating_sink_component,
-    .kind = SLUICE_SINK,
-    .caps = SINK_CAPS | (uint64_t)SLUICE_SINK_ROTATES,
-    .name = "feed_rotating_sink",
-    .summary = "remembers",
-    .options = no_options,
-    .sink = &sink_api};
-
-/* ---------------------------------------------------------------- looking ---------- */
-
-static uint64_t committed_up_to(const char *node)
-{
-    uint64_t most = 0;
-    pthread_mutex_lock(&kept_mutex);
-    for (const struct kept *k = all_kept; k != NULL; k = k->next) {
-        if (k->kind == KEPT_CHANGES && strcmp(k->node, node) == 0 && k->position > most) {
-            most = k->position;
-        }
-    }
-    pthread_mutex_unlock(&kept_mutex);
-    return most;
-}
-
-uint32_t feed_commit_count(const char *node)
-{
-    uint32_t n = 0;
-    for (const struct kept *k = all_kept; k != NULL; k = k->next) {
-        n += k->kind == KEPT_CHANGES && strcmp(k->node, node) == 0;
-    }
-    return n;
-}
-
-uint32_t feed_schema_count(const char *node)
-{
-    return schemas_begun[node[0] - 'a'];
-}
-
-/* Counts a row of the log; -1 if there is no such row. */
-static int64_t slot_of(int64_t id)
-{
-    int64_t tx = id / 1000;
-    int64_t j = id % 1000;
-    if (tx < 1 || tx > feed_log.transactions || j >= feed_log.rows_per_tx) {
-        return -1;
-    }
-    return tx * feed_log.rows_per_tx + j;
-}
-
-static void count_load(const char *node, uint32_t table, uint64_t *position, uint8_t *seen)
-{
-    char name[32];
-    const char *run = NULL;
-    (void)snprintf(name, sizeof name, "public.t%u", table);
-    *position = 0;
-    for (const struct kept *k = all_kept; k != NULL && run == NULL; k = k->next) {
-        if (k->kind == KEPT_COMPLETE && strcmp(k->node, node) == 0 &&
-            strcmp(k->stream, name) == 0) {
-            run = k->run;
-            *position = k->position;
-        }
-    }
-    for (const struct kept *k = all_kept; k != NULL && run != NULL; k = k->next) {
-        if (k->kind != KEPT_LOAD || strcmp(k->node, node) != 0 || strcmp(k->stream, name) != 0 ||
-            strcmp(k->run, run) != 0) {
-            continue;
-        }
-        for (size_t i = 0; i < k->count; i++) {
-            assert_true(slot_of(k->events[i].id) >= 0);
-            seen[slot_of(k->events[i].id)]++;
-        }
-    }
-}
-
-void feed_assert_whole(const char *node, uint32_t from)
-{
-    static uint8_t seen[EVENTS_MAX];
-    uint64_t positions[TABLES_MAX];
-    uint64_t epoch = 0;
-    memset(seen, 0, sizeof seen);
-    assert_true((uint64_t)(feed_log.transactions + 1) * feed_log.rows_per_tx < EVENTS_MAX);
-    for (uint32_t t = 0; t < feed_log.tables; t++) {
-        count_load(node, t, &positions[t], seen);
-    }
-    for (const struct kept *k = all_kept; k != NULL; k = k->next) { /* newest first */
-        if (k->kind != KEPT_CHANGES || strcmp(k->node, node) != 0) {
-            continue;
-        }
-        assert_true(epoch == 0 || k->epoch == epoch - 1);
-        epoch = k->epoch;
-        for (size_t i = 0; i < k->count; i++) {
-            const struct event *e = &k->events[i];
-            assert_true(e->pos <= k->position);
-            if (e->id >= 0 && e->pos > positions[e->table]) {
-                assert_true(slot_of(e->id) >= 0);
-                seen[slot_of(e->id)]++;
-            }
-        }
-    }
-    for (uint32_t tx = from; tx <= feed_log.transactions; tx++) {
-        for (uint32_t j = 0; j < feed_log.rows_per_tx; j++) {
-            if (seen[tx * feed_log.rows_per_tx + j] != 1) {
-                fail_msg("sink %s has row %u of transaction %u %u times", node, j, tx,
-                         seen[tx * feed_log.rows_per_tx + j]);
-            }
-        }
-    }
-}
+/* ---------------------------------------------------------------- script ---------- */
 
 void feed_log_reset(void)
 {
     fake_reset();
-    full_api = source_api;
-    full_api.shard_done = no_shard_done;
-    full_api.measure = no_measure;
+    feed_full_api = source_api;
+    feed_full_api.shard_done = no_shard_done;
+    feed_full_api.measure = no_measure;
     memset(&feed_log, 0, sizeof feed_log);
-    memset(schemas_begun, 0, sizeof schemas_begun);
     feed_log.tables = 3;
     feed_log.transactions = 200;
     feed_log.rows_per_tx = 4;
     feed_log.tx_per_group = 7;
     feed_log.load_at = 20;
     feed_log.load_fail_table = -1;
-    while (all_kept != NULL) {
-        struct kept *next = all_kept->next;
-        sluice_str_free(&all_kept->token);
-        free(all_kept->events);
-        free(all_kept);
-        all_kept = next;
-    }
+    feed_log.load_fail_kind = FAKE_STREAM;
+    feed_log.hide_table = -1;
+    feed_log.open_problem_table = -1;
+    feed_log.discover_problem_table = -1;
+    feed_log.refuse_table = -1;
+    feed_log.identity = 1;
+    feed_sink_reset();
 }
 
 struct sluice_pipeline *feed_pipeline(uint32_t sinks, int32_t mode)
@@ -925,6 +634,19 @@ struct sluice_pipeline *feed_pipeline(uint32_t sinks, int32_t mode)
     p->mode = mode;
     p->nodes[0].component = &feed_source_component;
     for (uint32_t i = 1; i <= sinks; i++) {
+        p->nodes[i].component = &feed_sink_component;
+        p->nodes[i].truncate = SLUICE_TRUNCATE_APPLY;
+    }
+    return p;
+}
+
+struct sluice_pipeline *feed_pipeline_holding(int32_t mode)
+{
+    struct sluice_pipeline *p = fake_pipeline_transform();
+    p->mode = mode;
+    p->nodes[0].component = &feed_source_component;
+    p->nodes[1].component = &feed_holding_component;
+    for (uint32_t i = 2; i <= 3; i++) {
         p->nodes[i].component = &feed_sink_component;
         p->nodes[i].truncate = SLUICE_TRUNCATE_APPLY;
     }

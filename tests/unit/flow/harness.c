@@ -3,7 +3,11 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "flow/internal.h"
+#include "sluice/position.h"
 
 static char state_dir[64];
 
@@ -19,6 +23,34 @@ struct sluice_state *flow_state_open(void)
     return state;
 }
 
+struct feed_look {
+    const char *shard;
+    const char *sink;
+    uint64_t position;
+};
+
+static sluice_status look_at_feed(void *ctx, const struct sluice_state_feed *feed)
+{
+    struct feed_look *look = ctx;
+    if (strcmp(feed->shard, look->shard) == 0 && strcmp(feed->sink, look->sink) == 0) {
+        look->position = feed->position_size == 8 ? sluice_get_be64(feed->position) : 0;
+    }
+    return SLUICE_OK;
+}
+
+uint64_t flow_state_feed_position(const char *shard, const char *sink)
+{
+    struct sluice_state *state = NULL;
+    struct feed_look look = {shard, sink, UINT64_MAX};
+    char uri[96];
+    (void)snprintf(uri, sizeof uri, "file:%s", state_dir);
+    if (sluice_state_open(uri, NULL, "fake", SLUICE_STATE_READ, &state, NULL) >= 0) {
+        (void)sluice_state_feeds(state, look_at_feed, &look, NULL);
+        sluice_state_close(state);
+    }
+    return look.position;
+}
+
 int flow_load_ended(void)
 {
     struct sluice_state *state = flow_state_open();
@@ -29,6 +61,7 @@ int flow_load_ended(void)
 }
 
 int64_t flow_drain_after_us = 30000;
+int64_t flow_finish_us;
 
 static void *drain_main(void *arg)
 {
@@ -44,6 +77,9 @@ struct flow_outcome flow_run_pipeline(struct sluice_pipeline *pipeline, struct s
     struct sluice_engine *engine = NULL;
     out.status = sluice_engine_create(pipeline, NULL, state, options, &engine, &out.err);
     assert_int_equal(out.status, SLUICE_OK);
+    if (flow_finish_us != 0) {
+        engine->finish_us = flow_finish_us;
+    }
     fake_engine = engine;
     pthread_t thread;
     if (drain) {
@@ -101,6 +137,8 @@ int flow_teardown(void **unused)
 {
     (void)unused;
     fake_reset();
+    flow_finish_us = 0;
+    flow_drain_after_us = 30000;
     char path[128];
     static const char *const names[] = {"fake.sluice.db",     "fake.sluice.db-journal",
                                         "fake.sluice.db-wal", "fake.sluice.db-shm",

@@ -27,6 +27,10 @@ extern int64_t flow_drain_after_us;
 
 /* The state of pipeline "fake" in this test's folder; fails the test if it cannot be opened. */
 struct sluice_state *flow_state_open(void);
+/* What the state has of a feed; UINT64_MAX without a state or row. Opens it for reading alone. */
+uint64_t flow_state_feed_position(const char *shard, const char *sink);
+/* How long lanes may take to commit when a run is stopped; 0 = as usual. */
+extern int64_t flow_finish_us;
 /* 1 if the newest load in the state has ended. */
 int flow_load_ended(void);
 

@@ -144,7 +144,7 @@ static void test_stop_commits(void **unused)
     (void)unused;
     feed_log_reset();
     feed_log.follow = 1;
-    flow_drain_after_us = 300000;
+    flow_drain_after_us = 2000000;
     struct flow_outcome out = run(2, SLUICE_MODE_FULL_LOAD_AND_CDC, &follow, 1);
     flow_drain_after_us = 30000;
     expect_ok(out);
@@ -292,6 +292,7 @@ static void test_a_sink_that_stalls(void **unused)
     pthread_join(thread, NULL);
     expect_ok(out);
     assert_false(atomic_load(&feed_log.early_ack));
+    assert_int_equal(atomic_load(&feed_log.acked), 40000);
     feed_assert_whole("a", 1);
     feed_assert_whole("b", 1);
 }
