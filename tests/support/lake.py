@@ -182,9 +182,10 @@ class FileStore:
         self.root = Path(root)
 
     def keys(self, prefix: str = "") -> list[str]:
-        if not self.root.exists():
+        folder = self.root / prefix.rpartition("/")[0]
+        if not folder.exists():
             return []
-        found = (path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file())
+        found = (path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file())
         return sorted(key for key in found if key.startswith(prefix))
 
     def get(self, key: str) -> bytes:
