@@ -170,9 +170,9 @@ def test_rights_that_lack_are_told_with_what_gives_them(engine, db, make_pipelin
     try:
         result = engine.run(pipeline, command="check").expect(3)
         for subject, what, mend in (
-            ('public."Closed One"', "no right to read it", f'GRANT SELECT ON "public"."Closed One" TO "{role}"'),
-            ("public.part", 'no right to read column "salary"', f'GRANT SELECT ON "public"."part" TO "{role}"'),
-            ("hidden.x", "no right to use its schema", f'GRANT USAGE ON SCHEMA "hidden" TO "{role}"'),
+            ('public."Closed One"', "no right to read it", f'GRANT SELECT ON public."Closed One" TO {role}'),
+            ("public.part", 'no right to read column "salary"', f"GRANT SELECT ON public.part TO {role}"),
+            ("hidden.x", "no right to use its schema", f"GRANT USAGE ON SCHEMA hidden TO {role}"),
         ):
             assert result.stdout.count(f"error    {subject}: {what}\n") == 1, result.describe()
             assert f"mend: {mend}\n" in result.stdout, result.describe()
