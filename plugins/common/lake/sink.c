@@ -71,6 +71,7 @@ static sluice_status bind_changes(struct sluice_sink *sink, struct sluice_error 
     out->hstore_handling_mode = (int32_t)options->hstores;
     out->topic_prefix = options->topic_prefix;
     out->unavailable_value = options->unavailable;
+    out->host = sink->host;
     return SLUICE_OK;
 }
 
