@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The demonstration behind scripts/demo: a database, a bucket, two full loads, and an honest check."""
+"""The demonstration behind scripts/demo: a database, a bucket, two full loads, changes, and an honest check."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import demo_changes
 from support import lake, pg, proc, seaweed, sluice
 from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 
@@ -204,6 +205,12 @@ def main() -> int:
 
         heading("Read back by the manifests, compared with PostgreSQL token by token")
         good = compare(bucket, db)
+
+        demo = demo_changes.Demo(db, lake.S3Store(bucket, PREFIX), env, EXAMPLE, root, paint, heading)
+        try:
+            good = demo_changes.run(demo, TABLES, table) and good
+        finally:
+            demo.stop()
         print()
         print(paint("    Nothing lost, nothing twice, nothing changed.", "32") if good
               else paint("    The copy differs from the source.", "31"))
