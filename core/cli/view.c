@@ -100,7 +100,8 @@ void sluice_view_rate_update(struct sluice_view_rate *rate, uint64_t count, int6
 static int is_over(int32_t status)
 {
     return status == SLUICE_PROGRESS_COMPLETE || status == SLUICE_PROGRESS_FAILED ||
-           status == SLUICE_PROGRESS_SKIPPED || status == SLUICE_PROGRESS_STOPPED;
+           status == SLUICE_PROGRESS_SKIPPED || status == SLUICE_PROGRESS_STOPPED ||
+           status == SLUICE_PROGRESS_FOLLOWING;
 }
 
 /* Share of everything: each stream weighs as many rows as it is believed to have. */
@@ -111,7 +112,7 @@ static void update_share(struct sluice_run_view *view)
     for (size_t i = 0; i < view->count; i++) {
         const struct sluice_progress_stream *s = &view->rows[i].stream;
         double weight = s->rows_estimate > 0 ? (double)s->rows_estimate : 1;
-        if (s->status == SLUICE_PROGRESS_SKIPPED) {
+        if (s->status == SLUICE_PROGRESS_SKIPPED || s->status == SLUICE_PROGRESS_FOLLOWING) {
             continue;
         }
         weights += weight;
@@ -199,6 +200,8 @@ const char *sluice_run_view_status(int32_t status)
         return "skipped";
     case SLUICE_PROGRESS_STOPPED:
         return "stopped";
+    case SLUICE_PROGRESS_FOLLOWING:
+        return "changes only";
     default:
         return "?";
     }
@@ -501,10 +504,11 @@ static void summary_row(const struct sluice_run_view *view, const struct sluice_
 {
     const struct sluice_progress_stream *s = &row->stream;
     char text[40];
-    int style = s->status == SLUICE_PROGRESS_FAILED     ? SLUICE_STYLE_BAD
-                : s->status == SLUICE_PROGRESS_COMPLETE ? SLUICE_STYLE_GOOD
-                                                        : SLUICE_STYLE_WARN;
-    int skipped = s->status == SLUICE_PROGRESS_SKIPPED;
+    int style = s->status == SLUICE_PROGRESS_FAILED      ? SLUICE_STYLE_BAD
+                : s->status == SLUICE_PROGRESS_COMPLETE  ? SLUICE_STYLE_GOOD
+                : s->status == SLUICE_PROGRESS_FOLLOWING ? SLUICE_STYLE_NONE
+                                                         : SLUICE_STYLE_WARN;
+    int skipped = s->status == SLUICE_PROGRESS_SKIPPED || s->status == SLUICE_PROGRESS_FOLLOWING;
     sluice_view_name(view, s, SLUICE_STYLE_NONE, table);
     sluice_cli_table_add_count(table, skipped ? -1 : (int64_t)s->rows);
     sluice_duration_format(row_us(view, s), text);
@@ -515,7 +519,8 @@ static void summary_row(const struct sluice_run_view *view, const struct sluice_
         sluice_cli_table_add_count(table, (int64_t)s->changes);
     }
     sluice_cli_table_addf(table, style, "%s",
-                          skipped ? "complete before" : sluice_run_view_status(s->status));
+                          s->status == SLUICE_PROGRESS_SKIPPED ? "complete before"
+                                                               : sluice_run_view_status(s->status));
 }
 
 /* "failed: TABLE: why", and the hint beneath. */

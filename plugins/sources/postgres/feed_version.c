@@ -495,6 +495,8 @@ sluice_status pg_feed_version_relax(struct pg_feed *feed, struct feed_stream *fs
     memcpy(s->parts, now->parts, sizeof s->parts);
     memcpy(s->keys, now->keys, sizeof s->keys);
     memcpy(s->properties, now->properties, sizeof s->properties);
+    memcpy(s->incarnation, now->incarnation, sizeof s->incarnation);
+    s->properties[2].value = s->incarnation;
     memcpy(s->decode, now->decode, now->column_count * sizeof *s->decode);
     memcpy(v->types, fs->types, now->column_count * sizeof *v->types);
     s->column_count = now->column_count;

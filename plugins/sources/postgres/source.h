@@ -163,7 +163,8 @@ struct pg_stream {
     char *name;
     const char *parts[2];
     uint32_t keys[32];
-    struct sluice_pair properties[2];
+    struct sluice_pair properties[3];
+    char incarnation[16]; /* the relation's oid: another table of that name has another */
     char *select;       /* select expressions, joined by commas */
     char *column_names; /* array literal of the chosen columns */
     char *where;        /* NULL = none */

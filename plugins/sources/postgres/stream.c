@@ -432,6 +432,8 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
     stream->parts[1] = relation->name;
     stream->properties[0] = (struct sluice_pair){"source", "postgres"};
     stream->properties[1] = (struct sluice_pair){"database", context->database};
+    (void)snprintf(stream->incarnation, sizeof stream->incarnation, "%u", relation->oid);
+    stream->properties[2] = (struct sluice_pair){"incarnation", stream->incarnation};
     struct sluice_stream_desc *d = &stream->desc;
     d->struct_size = (uint32_t)sizeof *d;
     d->kind = stream_kind(relation);
@@ -442,7 +444,7 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
     d->parts = stream->parts;
     d->keys = stream->keys;
     d->schema = st >= 0 ? &stream->schema : NULL;
-    d->property_count = 2;
+    d->property_count = 3;
     d->properties = stream->properties;
     estimate(context, stream);
     set_changes(context, stream);
