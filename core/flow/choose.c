@@ -140,7 +140,8 @@ sluice_status sluice_flow_stream_bind(struct sluice_flow_stream *stream,
             (out->flags & SLUICE_STREAM_CAN_CHANGES) == 0) {
             return sluice_error_set(
                 err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
-                "stream %s: its changes cannot be followed into sink %s, since a transform leaves a "
+                "stream %s: its changes cannot be followed into sink %s, since a transform leaves "
+                "a "
                 "column of its key out (hint: keep the key, or set drop_keys: true there)",
                 stream->name, leaf->sink->node->id);
         }
@@ -225,8 +226,10 @@ static sluice_status forget_loads(struct sluice_flow_stream *stream, struct slui
         struct sluice_flow_leaf *leaf = &stream->leaves[i];
         leaf->complete = 0;
         leaf->position_size = 0;
-        SLUICE_TRY(sluice_flow_forget_stream(engine, stream->source->node->id, stream->name,
-                                             leaf->sink->node->id, err));
+        if (leaf->desc != NULL) {
+            SLUICE_TRY(sluice_flow_forget_stream(engine, stream->source->node->id, stream->name,
+                                                 leaf->sink->node->id, err));
+        }
     }
     if (atomic_load(&stream->status) != SLUICE_PROGRESS_FAILED) {
         atomic_store(&stream->status, SLUICE_PROGRESS_WAITING);

@@ -302,6 +302,9 @@ static sluice_status finish_lane(struct sluice_feed *feed, struct sluice_feed_la
             sluice_cancel_raised(&feed->engine->cancel)) {
             return stopped(err);
         }
+        if (now_us() >= *deadline_us && !must_stop(feed)) {
+            return stopped(err); /* the run dies of something else, which is not held up for this */
+        }
         if (now_us() >= *deadline_us) {
             sluice_log_line(SLUICE_LOG_WARN, lane->sink->node->id,
                             "not committed in time; the next run goes on from the last commit");
@@ -319,10 +322,10 @@ static sluice_status finish_lane(struct sluice_feed *feed, struct sluice_feed_la
 
 /* Every lane commits what ends at a boundary, all at the same time. The worst failure is answered:
  * one that does not pass before one that may. */
-static sluice_status finish_lanes(struct sluice_feed *feed, struct sluice_error *err)
+static sluice_status finish_lanes(struct sluice_feed *feed, int64_t deadline_us,
+                                  struct sluice_error *err)
 {
     sluice_status status = SLUICE_OK;
-    int64_t deadline_us = INT64_MAX;
     for (size_t i = 0; i < feed->lane_count; i++) {
         sluice_feed_lane_end(&feed->lanes[i]);
     }
@@ -343,7 +346,7 @@ static sluice_status finish_try(struct sluice_feed *feed, struct sluice_error *e
     if (sluice_cancel_raised(&feed->engine->cancel) || atomic_load(&feed->stop) == FEED_ABANDON) {
         return stopped(err);
     }
-    sluice_status status = finish_lanes(feed, err);
+    sluice_status status = finish_lanes(feed, INT64_MAX, err);
     struct sluice_error kept_err = SLUICE_ERROR_INIT;
     if (sluice_feed_checkpoint(feed, &kept_err) < 0 && (status >= 0 || passes(err))) {
         *err = kept_err;
@@ -357,6 +360,17 @@ static sluice_status finish_try(struct sluice_feed *feed, struct sluice_error *e
         status = status == SLUICE_E_UNSUPPORTED ? SLUICE_OK : status;
     }
     return status;
+}
+
+/* The run is about to die of what was read, or of one sink: what ended before it is committed, else it
+ * would be read again by every run until the cause is mended. */
+static void commit_before_death(struct sluice_feed *feed)
+{
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    if (sluice_cancel_raised(&feed->engine->cancel) || atomic_load(&feed->stop) == FEED_ABANDON) {
+        return;
+    }
+    (void)finish_lanes(feed, now_us() + feed->engine->finish_us, &err);
 }
 
 /* ---- trying again ---- */
@@ -424,6 +438,9 @@ static sluice_status run_try(struct sluice_feed *feed, struct sluice_error *err)
             atomic_store(&feed->ended, 1);
         }
     }
+    else if (feed->reader != NULL && status < 0 && !passes(err)) {
+        commit_before_death(feed);
+    }
     close_try(feed);
     return status;
 }
@@ -440,7 +457,7 @@ static sluice_status outcome(struct sluice_feed *feed, sluice_status status)
     }
     if (status != SLUICE_E_CANCELLED) {
         sluice_log_line(SLUICE_LOG_WARN, feed->source->node->id,
-                        "not committed at the end; the next run goes on from the last commit "
+                        "not ended in order; the next run goes on from the last commit "
                         "error=\"%s\"",
                         feed->err.message);
     }

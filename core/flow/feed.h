@@ -125,7 +125,7 @@ struct sluice_feed_stream {
     struct ArrowSchema envelope;          /* of its batches as they come in */
     struct sluice_chain chain;
     int open;              /* chain, desc and envelope are those of the announced version */
-    unsigned char *begun;  /* per leaf: its sink knows this version */
+    uint64_t *begun;       /* per leaf: id of the version that its sink knows in this try; 0 */
     unsigned char *wanted; /* per leaf, for the chain */
     int touched;           /* has had a batch since the last boundary */
     struct sluice_feed_stream *next_touched;

@@ -300,6 +300,15 @@ static void await_feeds(struct sluice_engine *engine)
     }
 }
 
+/* Whatever the run ended of: what sinks that keep no tokens have is not repeated. */
+static void keep_at_end(struct sluice_feed *feed)
+{
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    if (sluice_feed_checkpoint(feed, &err) < 0) {
+        sluice_log_line(SLUICE_LOG_WARN, feed->source->node->id, "%s", err.message);
+    }
+}
+
 void sluice_feeds_stop(struct sluice_engine *engine)
 {
     for (size_t i = 0; i < engine->source_count; i++) {
@@ -315,6 +324,7 @@ void sluice_feeds_stop(struct sluice_engine *engine)
     }
     for (size_t i = 0; i < engine->source_count; i++) {
         for (struct sluice_feed *feed = engine->sources[i].feeds; feed != NULL; feed = feed->next) {
+            keep_at_end(feed);
             feed_is_over(feed);
         }
     }

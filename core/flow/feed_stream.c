@@ -30,7 +30,7 @@ sluice_status sluice_feed_stream_init(struct sluice_feed_stream *fs, struct slui
     fs->feed = feed;
     fs->stream = stream;
     fs->source_stream_id = stream->source_stream_id;
-    fs->begun = sluice_alloc_zero(feed->lane_count, 1);
+    fs->begun = sluice_alloc_zero(feed->lane_count, sizeof *fs->begun);
     fs->wanted = sluice_alloc_zero(feed->lane_count, 1);
     return fs->begun != NULL && fs->wanted != NULL ? SLUICE_OK : nomem(err);
 }
@@ -57,7 +57,7 @@ void sluice_feed_stream_reset(struct sluice_feed_stream *fs)
     fs->source_schema_id = 0;
     fs->touched = 0;
     if (fs->begun != NULL) {
-        memset(fs->begun, 0, fs->feed->lane_count);
+        memset(fs->begun, 0, fs->feed->lane_count * sizeof *fs->begun);
     }
 }
 
@@ -409,7 +409,6 @@ static sluice_status bind_chain(struct sluice_feed_stream *fs, struct sluice_err
         fs->wanted[i] = (unsigned char)leaf_takes(fs, i);
     }
     sluice_chain_want(&fs->chain, fs->wanted);
-    memset(fs->begun, 0, fs->feed->lane_count);
     return SLUICE_OK;
 }
 
@@ -515,9 +514,9 @@ static sluice_status emit(void *ctx, size_t leaf, struct sluice_batch *batch,
         return SLUICE_OK;
     }
     const struct sluice_stream_desc *desc = sluice_chain_leaf(&fs->chain, leaf);
-    if (!fs->begun[leaf]) {
+    if (fs->begun[leaf] != desc->schema_id) {
         SLUICE_TRY(sluice_feed_lane_put_schema(lane, fs->stream->name, desc, err));
-        fs->begun[leaf] = 1;
+        fs->begun[leaf] = desc->schema_id;
     }
     batch->schema_id = desc->schema_id;
     if (batch->bytes == 0) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "flow/feed.h"
 #include "log/log.h"
 
@@ -90,10 +91,10 @@ sluice_status sluice_flow_forget_stream(struct sluice_engine *engine, const char
                                       .sink = (char *)(uintptr_t)sink,
                                       .run = none,
                                       .status = SLUICE_STATE_STREAM_PENDING};
-    if (known == NULL) {
-        return SLUICE_OK;
-    }
     SLUICE_TRY(sluice_state_stream_put(engine->state, engine->load.load_id, &row, err));
+    if (known == NULL) {
+        return SLUICE_OK; /* loaded by this process */
+    }
     known->status = SLUICE_STATE_STREAM_PENDING;
     known->run[0] = '\0';
     known->position.size = 0;
@@ -204,33 +205,89 @@ sluice_status sluice_flow_kept_feeds_read(struct sluice_engine *engine, struct s
     return SLUICE_OK;
 }
 
-/* Streams that the pipeline no longer follows: what was loaded of them gets old from here on, so they
- * are loaded anew if they ever come back. */
+/* ---- what the pipeline has left ---- */
+
+static int is_leaf(const struct sluice_flow_source *source, const char *sink)
+{
+    for (size_t i = 0; i < source->tree.leaf_count; i++) {
+        if (strcmp(source->leaf_sinks[i]->node->id, sink) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* `key` is one of engine->known, and is taken apart. */
+static sluice_status forget_left_stream(struct sluice_flow_source *source, char *key,
+                                        const struct sluice_flow_known *known,
+                                        struct sluice_error *err)
+{
+    char *stream = strchr(key, '\x1f');
+    char *sink = stream != NULL ? strchr(stream + 1, '\x1f') : NULL;
+    if (sink == NULL || known->status != SLUICE_STATE_STREAM_COMPLETE) {
+        return SLUICE_OK;
+    }
+    *stream++ = '\0';
+    *sink++ = '\0';
+    if (strcmp(key, source->node->id) != 0) {
+        return SLUICE_OK;
+    }
+    const struct sluice_flow_stream *found = sluice_flow_source_stream(source, stream);
+    int wired = is_leaf(source, sink);
+    if (wired && found != NULL && found->follows) {
+        return SLUICE_OK;
+    }
+    sluice_log_line(SLUICE_LOG_INFO, source->node->id,
+                    "no longer followed%s%s; it is loaded anew if it comes back stream=%s",
+                    wired ? "" : " into sink ", wired ? "" : sink, stream);
+    return sluice_flow_forget_stream(source->engine, key, stream, sink, err);
+}
+
+/* A sink that left: the source keeps nothing for it, so its lanes begin anew when it comes back, with
+ * loads. */
+static sluice_status forget_left_feed(struct sluice_flow_source *source,
+                                      struct sluice_flow_kept_feed *kept, struct sluice_error *err)
+{
+    if (kept->position.size == 0 || strcmp(kept->source, source->node->id) != 0 ||
+        is_leaf(source, kept->sink)) {
+        return SLUICE_OK;
+    }
+    struct sluice_state_feed row = {.source = kept->source,
+                                    .sink = kept->sink,
+                                    .shard = kept->shard,
+                                    .epoch = kept->epoch,
+                                    .changes = (int64_t)kept->changes,
+                                    .transactions = (int64_t)kept->transactions,
+                                    .updated_us = sluice_now_us(SLUICE_CLOCK_WALL)};
+    kept->position.size = 0;
+    return sluice_state_feed_put(source->engine->state, &row, err);
+}
+
+/* What the pipeline no longer follows gets old from here on: it is loaded anew if it ever comes back.
+ * In cdc_only nothing could be loaded: there a sink's position stays, and is lost in words if so. */
 sluice_status sluice_flow_forget_left(struct sluice_flow_source *source, struct sluice_error *err)
 {
     struct sluice_engine *engine = source->engine;
     sluice_status status = SLUICE_OK;
-    for (size_t i = 0; engine->state != NULL && i < engine->known.count && status >= 0; i++) {
-        const struct sluice_map_entry *entry = &engine->known.entries[i];
-        char *source_id = sluice_alloc_string(entry->key);
-        char *stream = source_id != NULL ? strchr(source_id, '\x1f') : NULL;
-        char *sink = stream != NULL ? strchr(stream + 1, '\x1f') : NULL;
-        if (sink == NULL) {
-            sluice_free(source_id);
-            return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
-        }
-        *stream++ = '\0';
-        *sink++ = '\0';
-        const struct sluice_flow_stream *found = sluice_flow_source_stream(source, stream);
-        const struct sluice_flow_known *known = entry->value;
-        if (known->status == SLUICE_STATE_STREAM_COMPLETE &&
-            strcmp(source_id, source->node->id) == 0 && (found == NULL || !found->follows)) {
-            sluice_log_line(SLUICE_LOG_INFO, source->node->id,
-                            "no longer followed; it is loaded anew if it is chosen again stream=%s",
-                            stream);
-            status = sluice_flow_forget_stream(engine, source_id, stream, sink, err);
-        }
-        sluice_free(source_id);
+    if (engine->state == NULL) {
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sluice_state_batch_begin(engine->state, err));
+    for (size_t i = 0; i < engine->known.count && status >= 0; i++) {
+        char *key = sluice_alloc_string(engine->known.entries[i].key);
+        status = key != NULL
+                     ? forget_left_stream(source, key, engine->known.entries[i].value, err)
+                     : sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+        sluice_free(key);
+    }
+    for (size_t i = 0; i < engine->kept_feed_count && status >= 0 && sluice_flow_has_load(engine);
+         i++) {
+        status = forget_left_feed(source, &engine->kept_feeds[i], err);
+    }
+    struct sluice_error end_err = SLUICE_ERROR_INIT;
+    if (sluice_state_batch_end(engine->state, &end_err) < 0 && status >= 0) {
+        *err = end_err;
+        status = end_err.status;
     }
     return status;
 }

@@ -214,7 +214,10 @@ static sluice_status fr_open(struct sluice_source *src, const struct sluice_shar
                              struct sluice_bytes resume, struct sluice_reader **out,
                              struct sluice_error *err)
 {
-    (void)err;
+    if (shard->kind == SLUICE_SHARD_CHANGES && resume.size == 8 &&
+        sluice_get_be64(resume.data) < feed_log.log_starts) {
+        return feed_fail_as(err, FAKE_FATAL, "open");
+    }
     struct sluice_reader *rd = calloc(1, sizeof *rd);
     rd->src = src;
     rd->is_feed = shard->kind == SLUICE_SHARD_CHANGES;

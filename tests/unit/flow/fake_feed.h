@@ -34,6 +34,7 @@ struct feed_log {
     int32_t open_problem_table;
     _Atomic int32_t open_fail_times;  /* open() of the source */
     uint32_t incarnation;             /* of table 0 */
+    uint64_t log_starts;              /* a feed opened before it is a gap */
     uint32_t identity;                /* of the log */
     _Atomic int32_t read_hang;        /* the feed's reader stands still until cancelled */
     int32_t refuse_table;             /* sink b refuses its load; -1 = none */

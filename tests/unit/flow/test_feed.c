@@ -242,6 +242,7 @@ static void test_versions_freeze(void **unused)
     sluice_state_close(state);
     expect_ok(out);
     feed_assert_whole("a", 1);
+    assert_int_equal(feed_schema_count("a"), 1);
 }
 
 static void test_truncate_policies(void **unused)

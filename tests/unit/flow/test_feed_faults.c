@@ -295,6 +295,38 @@ static void test_another_database(void **unused)
     expect_failure(run(1, BOTH), SLUICE_E_POSITION_LOST, "another database");
 }
 
+/* A sink that was taken out comes back: it is loaded anew, the other one goes on. */
+static void test_a_sink_that_left_and_came_back(void **unused)
+{
+    (void)unused;
+    feed_log_reset();
+    expect_ok(run(2, BOTH));
+    feed_log.transactions = 240;
+    expect_ok(run(1, BOTH));
+    feed_log.transactions = 300;
+    feed_log.load_at = 270;
+    feed_log.log_starts = 2400; /* the source let go of all that the other sink has */
+    expect_ok(run(2, BOTH));
+    assert_int_equal(atomic_load(&feed_log.loads), 6);
+    feed_assert_whole("a", 1);
+    feed_assert_whole("b", 1);
+}
+
+/* What ended before the table changed is committed, although the run dies of the change. */
+static void test_commits_before_a_change_that_stops(void **unused)
+{
+    (void)unused;
+    feed_log_reset();
+    feed_log.schema_at = 90;
+    struct sluice_pipeline *p = feed_pipeline(1, BOTH);
+    p->nodes[1].component = &feed_rotating_sink_component;
+    p->schema = SLUICE_SCHEMA_STOP;
+    expect_failure(run_as(p, &once, 0), SLUICE_E_SCHEMA, "column more was added");
+    assert_int_equal(feed_committed_up_to("a"), 890);
+    expect_ok(run(1, BOTH));
+    feed_assert_whole("a", 1);
+}
+
 /* ---- errors ---- */
 
 static void test_cut_off_for_no_reason(void **unused)
@@ -505,6 +537,8 @@ int test_feed_faults(void)
         FLOW_TEST(test_a_problem_without_loads),
         FLOW_TEST(test_load_positions_hold_without_loads),
         FLOW_TEST(test_another_database),
+        FLOW_TEST(test_a_sink_that_left_and_came_back),
+        FLOW_TEST(test_commits_before_a_change_that_stops),
         FLOW_TEST(test_cut_off_for_no_reason),
         FLOW_TEST(test_a_row_that_is_refused),
         FLOW_TEST(test_versions_behind_a_transform_that_holds_back),
