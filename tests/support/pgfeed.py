@@ -119,3 +119,21 @@ def wait_until(condition, timeout: float = 20, step: float = 0.1) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(step)
+
+
+def rows_of(events: list[dict], stream: str | None = None) -> list[tuple]:
+    return [short(event) for event in changes(events, stream)]
+
+
+def rows(reader: Feed, stream: str | None = None, *args: str) -> list[tuple]:
+    return rows_of(reader.read(*args), stream)
+
+
+@pytest.fixture
+def feed(db: pg.PgDatabase, feed_binary: Path):
+    """feed("public.t", …, option=value): opened."""
+
+    def make(*tables: str, **config) -> Feed:
+        return Feed(db, feed_binary, *tables, **config).open()
+
+    return make

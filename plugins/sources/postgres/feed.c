@@ -344,18 +344,18 @@ static sluice_status consider_group(struct pg_feed *feed, int64_t now, struct sl
     if (feed->group_us == 0) {
         feed->group_us = now;
     }
-    int behind = feed->lag_us > BEHIND_US;
-    if (!behind || feed->quiet || now - feed->group_us >= GROUP_WAIT_US) {
-        if (!behind && !feed->quiet) {
-            /* What is at the socket already comes along. */
-            SLUICE_TRY(read_more(feed, 0, err));
-            if (!feed->quiet) {
-                return SLUICE_AGAIN;
-            }
-        }
-        return pg_feed_output_cut(feed, err);
+    int64_t age = now - feed->group_us;
+    if (feed->lag_us > BEHIND_US && !feed->quiet && age < GROUP_WAIT_US) {
+        return SLUICE_AGAIN;
     }
-    return SLUICE_AGAIN;
+    if (!feed->quiet && age < QUIET_US) {
+        /* What is at the socket already comes along. */
+        SLUICE_TRY(read_more(feed, 0, err));
+        if (!feed->quiet) {
+            return SLUICE_OK;
+        }
+    }
+    return pg_feed_output_cut(feed, err);
 }
 
 /* An end that was set may be reached without another transaction. */
@@ -445,7 +445,7 @@ static sluice_status advance(struct pg_feed *feed, int64_t deadline, struct slui
         if (st < 0) {
             return st;
         }
-        if (pg_feed_output_waits(feed) || feed->ended) {
+        if (st == SLUICE_OK) {
             continue;
         }
         if (now >= deadline && looked) {

@@ -28,7 +28,7 @@
 
 extern const struct sluice_plugin *sluice_plugin_postgres_entry_v0(void);
 
-enum { STREAMS_MAX = 20000, COLUMNS_MAX = 16, GIVEN_MAX = 64 };
+enum { STREAMS_MAX = 20000, COLUMNS_MAX = 16, GIVEN_MAX = 64, WAITS_MAX = 1000000 };
 
 struct arguments {
     const char *mode;
@@ -69,6 +69,8 @@ static uint32_t desc_count;
 static const struct sluice_shard_desc *shards[STREAMS_MAX];
 static uint32_t shard_count;
 static struct totals totals;
+static double waits[WAITS_MAX]; /* seconds from the commit to us, one a group */
+static uint32_t wait_count;
 static uint8_t reached[64]; /* the last boundary */
 static uint64_t reached_size;
 static int failed;
@@ -170,6 +172,9 @@ static void see_batch(struct sluice_batch *batch)
         totals.rows += batch->rows;
         totals.last = seconds(CLOCK_MONOTONIC);
         totals.first = totals.first == 0 ? totals.last : totals.first;
+        if ((batch->flags & SLUICE_BATCH_COMMIT_BOUNDARY) != 0 && wait_count < WAITS_MAX) {
+            waits[wait_count++] = seconds(CLOCK_REALTIME) - (double)batch->source_time_us / 1e6;
+        }
         if (args.print) {
             pg_test_print_changes(stdout, *find_desc(batch->stream_id), batch);
         }
@@ -442,12 +447,27 @@ static void cancel_on_signal(void)
     }
 }
 
+static int compare_waits(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double wait_ms(double part)
+{
+    return wait_count > 0 ? waits[(uint32_t)((double)(wait_count - 1) * part)] * 1e3 : 0;
+}
+
 static void report(double start, double cpu_start)
 {
     struct rusage usage;
     double wall = totals.last - start;
     double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
     (void)getrusage(RUSAGE_SELF, &usage);
+    qsort(waits, wait_count, sizeof waits[0], compare_waits);
+    (void)printf("from commit to here: p50 %.2f ms p99 %.2f ms max %.2f ms\n", wait_ms(0.5),
+                 wait_ms(0.99), wait_ms(1));
     (void)printf(
         "changes %llu batches %llu boundaries %llu wall %.3f s, %.0f changes/s, cpu %.3f s "
         "(sys %.3f) = %.3f s per M, rss %ld MB\n",
