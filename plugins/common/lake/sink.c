@@ -284,6 +284,9 @@ sluice_status sluice_lake_sink_stream_begin(struct sluice_sink *sink,
             return sluice_error_set(err, SLUICE_E_INVALID, 0, "stream %s: no usable name of a run",
                                     begin->desc->name);
         }
+        if (sink->mode != SLUICE_MODE_FULL_LOAD_ONLY) { /* not only once the load has ended */
+            SLUICE_TRY(try_encoder(sink, begin->desc, SLUICE_BEGIN_CHANGES, err));
+        }
         SLUICE_TRY(add_stream(sink, begin, SLUICE_BEGIN_LOAD, err));
     }
     if ((begin->flags & SLUICE_BEGIN_CHANGES) != 0) {
