@@ -331,6 +331,9 @@ static sluice_status finish_lanes(struct sluice_feed *feed, int64_t deadline_us,
     }
     for (size_t i = 0; i < feed->lane_count; i++) {
         struct sluice_error lane_err = SLUICE_ERROR_INIT;
+        if (!feed->lanes[i].threaded) {
+            continue; /* the try ended before it was opened */
+        }
         sluice_status one = finish_lane(feed, &feed->lanes[i], &deadline_us, &lane_err);
         if (one < 0 && (status >= 0 || (passes(err) && !passes(&lane_err)))) {
             *err = lane_err;

@@ -32,8 +32,10 @@ struct feed_log {
     int32_t hide_table; /* is not discovered; -1 = none */
     int32_t discover_problem_table;
     int32_t open_problem_table;
-    _Atomic int32_t open_fail_times;  /* open() of the source */
-    uint32_t incarnation;             /* of table 0 */
+    _Atomic int32_t open_fail_times; /* open() of the source */
+    uint32_t incarnation;            /* of table 0 */
+    _Atomic int32_t lane_fail_times; /* opening a lane for changes in sink b */
+    int32_t lane_fail_kind;
     uint64_t log_starts;              /* a feed opened before it is a gap */
     uint32_t identity;                /* of the log */
     _Atomic int32_t read_hang;        /* the feed's reader stands still until cancelled */

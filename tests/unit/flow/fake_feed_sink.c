@@ -156,7 +156,10 @@ static const struct known_stream *find_stream(const struct sluice_sink *sink, ui
 static sluice_status fl_open(struct sluice_sink *sink, const struct sluice_shard_desc *shard,
                              struct sluice_lane **out, struct sluice_error *err)
 {
-    (void)err;
+    if (shard->kind == SLUICE_SHARD_CHANGES && sink->node[0] == 'b' &&
+        atomic_fetch_sub(&feed_log.lane_fail_times, 1) > 0) {
+        return feed_fail_as(err, feed_log.lane_fail_kind, "lane_open");
+    }
     struct sluice_lane *lane = calloc(1, sizeof *lane);
     lane->sink = sink;
     lane->changes = shard->kind == SLUICE_SHARD_CHANGES;
@@ -250,7 +253,9 @@ static void keep_other_load(const char *node)
     while (like != NULL && (like->kind != KEPT_COMPLETE || strcmp(like->node, node) != 0)) {
         like = like->next;
     }
-    assert_non_null(like);
+    if (like == NULL) {
+        return;
+    }
     struct kept *k = calloc(1, sizeof *k);
     *k = *like;
     k->token = (struct sluice_str)SLUICE_STR_INIT;

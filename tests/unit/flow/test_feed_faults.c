@@ -43,6 +43,11 @@ static void expect_failure(struct flow_outcome out, sluice_status status, const 
     }
 }
 
+static int64_t now_us(void)
+{
+    return sluice_now_us(SLUICE_CLOCK_MONOTONIC);
+}
+
 /* ---- what sinks and state say ---- */
 
 /* The reply to a feed's first commit is lost, and other lanes of the sink have committed since. */
@@ -366,6 +371,25 @@ static void test_a_row_that_is_refused(void **unused)
     feed_assert_whole("a", 1);
 }
 
+/* A try that ends when one lane is open and the other is not. */
+static void test_a_lane_that_does_not_open(void **unused)
+{
+    (void)unused;
+    feed_log_reset();
+    feed_log.lane_fail_kind = FAKE_RETRYABLE;
+    feed_log.lane_fail_times = 2;
+    expect_ok(run(2, BOTH));
+    feed_log.transactions = 240;
+    feed_log.lane_fail_kind = FAKE_FATAL;
+    feed_log.lane_fail_times = 1;
+    int64_t start = now_us();
+    expect_failure(run(2, BOTH), SLUICE_E_POSITION_LOST, "source src: sink b: lane_open: gap");
+    assert_true(now_us() - start < 5000000);
+    expect_ok(run(2, BOTH));
+    feed_assert_whole("a", 1);
+    feed_assert_whole("b", 1);
+}
+
 /* ---- transforms ---- */
 
 static void test_versions_behind_a_transform_that_holds_back(void **unused)
@@ -391,11 +415,6 @@ static struct sluice_pipeline *rotating(uint32_t sinks)
         p->nodes[i].component = &feed_rotating_sink_component;
     }
     return p;
-}
-
-static int64_t now_us(void)
-{
-    return sluice_now_us(SLUICE_CLOCK_MONOTONIC);
 }
 
 /* All sinks have the same time to commit, not one after the other. */
@@ -541,6 +560,7 @@ int test_feed_faults(void)
         FLOW_TEST(test_commits_before_a_change_that_stops),
         FLOW_TEST(test_cut_off_for_no_reason),
         FLOW_TEST(test_a_row_that_is_refused),
+        FLOW_TEST(test_a_lane_that_does_not_open),
         FLOW_TEST(test_versions_behind_a_transform_that_holds_back),
         FLOW_TEST(test_stop_commits_everywhere_at_once),
         FLOW_TEST(test_stop_tells_errors),

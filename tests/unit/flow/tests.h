@@ -6,6 +6,7 @@
 
 int test_engine(void);
 int test_feed(void);
+int test_feed_chaos(void);
 int test_feed_faults(void);
 int test_faults(void);
 int test_token(void);
