@@ -173,10 +173,12 @@ static sluice_status null_stream_begin(struct sluice_sink *sink,
                                        const struct sluice_stream_begin *begin,
                                        struct sluice_error *err)
 {
-    if (stream_find(sink, begin->desc->stream_id, begin->desc->schema_id) != NULL) {
+    struct null_stream *s = stream_find(sink, begin->desc->stream_id, begin->desc->schema_id);
+    if (s != NULL && s->desc->before == begin->desc->before &&
+        s->desc->key_count == begin->desc->key_count) {
         return SLUICE_OK;
     }
-    struct null_stream *s = calloc(1, sizeof *s);
+    s = calloc(1, sizeof *s);
     if (s != NULL) {
         s->desc = sluice_stream_desc_copy(begin->desc);
     }
