@@ -16,6 +16,6 @@ int main(void)
         cmocka_set_test_filter(only);
     }
     sluice_log_setup(SLUICE_LOG_ERROR + 0, SLUICE_LOG_FORMAT_TEXT, 0);
-    return test_token() + test_tree() + test_engine() + test_faults() + test_feed() +
-           test_feed_faults() + test_feed_chaos();
+    return test_freeze() + test_token() + test_tree() + test_engine() + test_faults() +
+           test_feed() + test_feed_faults() + test_feed_chaos();
 }

@@ -9,6 +9,7 @@ int test_feed(void);
 int test_feed_chaos(void);
 int test_feed_faults(void);
 int test_faults(void);
+int test_freeze(void);
 int test_token(void);
 int test_tree(void);
 
