@@ -30,12 +30,23 @@ static void mark_unchanged(struct row *row, uint32_t at)
     bits[at / 8] = (uint8_t)(bits[at / 8] | (1u << (at % 8)));
 }
 
-/* Appends a tuple to the children of `before` or `after`. `old` fills in what was not sent; NULL =
- * it is marked. AGAIN = a NULL where none was announced. */
+/* The value that a column which was not sent has by the old row, NULL = the old row does not tell: a
+ * key tuple holds the key alone. */
+static const struct sluice_pgout_value *find_old(const struct row *row, uint32_t column)
+{
+    const struct sluice_pgout_message *m = &row->feed->message;
+    if (m->old_kind == 'O' || (m->old_kind == 'K' && row->rel->columns[column].is_key)) {
+        return &m->old_row.values[column];
+    }
+    return NULL;
+}
+
+/* Appends a tuple to the children of `before` or `after`. With `backfill` the old row fills in what
+ * was not sent, else it is marked. AGAIN = a NULL where none was announced. */
 static sluice_status put_tuple(struct row *row, struct sluice_column *parent,
                                struct sluice_pg_decoder *const decoders[2], const int32_t *map,
                                const uint8_t *required, const struct sluice_pgout_tuple *tuple,
-                               const struct sluice_pgout_tuple *old, struct sluice_error *err)
+                               int backfill, struct sluice_error *err)
 {
     for (uint32_t c = 0; c < tuple->count; c++) {
         int32_t at = map[c];
@@ -43,8 +54,9 @@ static sluice_status put_tuple(struct row *row, struct sluice_column *parent,
             continue;
         }
         const struct sluice_pgout_value *v = &tuple->values[c];
-        if (v->kind == SLUICE_PGOUT_UNCHANGED && old != NULL) {
-            v = &old->values[c];
+        if (v->kind == SLUICE_PGOUT_UNCHANGED && backfill) {
+            const struct sluice_pgout_value *old = find_old(row, c);
+            v = old != NULL ? old : v;
         }
         sluice_status st;
         if (v->kind == SLUICE_PGOUT_TEXT || v->kind == SLUICE_PGOUT_BINARY) {
@@ -84,12 +96,30 @@ static sluice_status put_head(struct pg_feed *feed, struct sluice_column *column
     return sluice_column_put_bytes(&columns[FEED_TX_ID], feed->tx_id, feed->tx_id_size, err);
 }
 
+/* The server also sends the old key when it is TOASTed and stays as it is. */
+static int is_same_key(const struct row *row, const struct sluice_pgout_message *m)
+{
+    if (m->type != SLUICE_PGOUT_UPDATE || m->old_kind != 'K') {
+        return 0;
+    }
+    for (uint32_t c = 0; c < m->old_row.count; c++) {
+        const struct sluice_pgout_value *was = &m->old_row.values[c];
+        const struct sluice_pgout_value *is = &m->new_row.values[c];
+        if (row->rel->columns[c].is_key && is->kind != SLUICE_PGOUT_UNCHANGED &&
+            (is->kind != was->kind || is->size != was->size ||
+             (is->size > 0 && memcmp(is->data, was->data, is->size) != 0))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static sluice_status put_before(struct row *row, const struct sluice_pgout_message *m,
                                 struct sluice_error *err)
 {
     struct feed_stream *fs = row->fs;
     struct sluice_column *before = &fs->rows.columns[FEED_BEFORE];
-    if (m->old_kind == 0 || fs->now->desc.before == SLUICE_BEFORE_NONE) {
+    if (m->old_kind == 0 || fs->now->desc.before == SLUICE_BEFORE_NONE || is_same_key(row, m)) {
         return sluice_column_put_null(before, err);
     }
     int full = fs->now->desc.before == SLUICE_BEFORE_FULL;
@@ -99,7 +129,7 @@ static sluice_status put_before(struct row *row, const struct sluice_pgout_messa
                                 fs->origin->name, m->old_kind);
     }
     return put_tuple(row, before, fs->before, row->rel->before, full ? fs->required : NULL,
-                     &m->old_row, NULL, err);
+                     &m->old_row, 0, err);
 }
 
 static sluice_status put_after(struct row *row, const struct sluice_pgout_message *m,
@@ -110,8 +140,7 @@ static sluice_status put_after(struct row *row, const struct sluice_pgout_messag
     if (m->type == SLUICE_PGOUT_DELETE) {
         return sluice_column_put_null(after, err);
     }
-    return put_tuple(row, after, fs->after, row->rel->after, fs->required, &m->new_row,
-                     m->old_kind == 'O' ? &m->old_row : NULL, err);
+    return put_tuple(row, after, fs->after, row->rel->after, fs->required, &m->new_row, 1, err);
 }
 
 static sluice_status put_row(struct row *row, const struct sluice_pgout_message *m,
