@@ -10,6 +10,7 @@ import time
 import pytest
 from support import sluice
 from support.changes import Feed
+from support.pipe import file_sink
 from support.score import LONG, Score
 
 KILLED = 128 + 9
@@ -33,10 +34,10 @@ OTHER_MODES = {"flow.after_load_finish", "flow.before_load_finish", "postgres.af
 
 
 class Scene:
-    """A database, a pipeline into files, and a script of changes in every kind."""
+    """A database, pipelines into files, and a script of changes of every kind."""
 
-    def __init__(self, make_pipe, db, by=None):
-        self.db = db
+    def __init__(self, make_pipe, db, folder, by=None):
+        self.db, self.make_pipe, self.folder, self.by = db, make_pipe, folder, by
         db.execute(
             "CREATE TABLE keyed (id int PRIMARY KEY, v text)",
             "CREATE TABLE keyless (a int, b text)",
@@ -48,9 +49,16 @@ class Scene:
             "INSERT INTO keyless SELECT i % 50, 'b' FROM generate_series(1, 300) i",
             "INSERT INTO fat SELECT i, 0, repeat(md5(i::text), 100) FROM generate_series(1, 40) i",
         )
-
-        self.pipe = make_pipe({"lake": "file"}, by=by, source={"split_bytes": "1MiB"}, parallelism=2)
         self.step = 0
+        self.pipe = None
+
+    def begin(self, action: str) -> None:
+        """A new pipeline: what only happens once in its life happens again."""
+        if self.pipe is not None:
+            self.pipe.engine.cmd("retire", str(self.pipe.path), "--yes").expect(0)
+        sink = file_sink(self.folder / f"lake_{action}", interval="100ms")
+        self.pipe = self.make_pipe({"lake": sink}, by=self.by, name=f"{action}_{self.db.name[-10:]}",
+                                   source={"split_bytes": "1MiB"}, parallelism=2)
 
     def change(self) -> None:
         """One round: inserts, updates, key changes, deletes, unchanged values, a truncate, a new column."""
@@ -68,7 +76,7 @@ class Scene:
         )
         if self.step % 3 == 0:
             self.db.execute("TRUNCATE added", f"INSERT INTO added VALUES ({self.step})")
-        if self.step in (2, 5):
+        if self.step in (2, 7, 12):
             self.db.execute(f"ALTER TABLE keyed ADD COLUMN c{self.step} int",
                             f"UPDATE keyed SET c{self.step} = id")
 
@@ -80,14 +88,14 @@ class Scene:
         while run.poll() is None and time.monotonic() - begun < 30:
             self.change()
             rounds += 1
-            if rounds >= 3 and self.pipe.complete() >= set(STREAMS):
+            if rounds >= 4 and self.pipe.complete() >= set(STREAMS):
                 break
             time.sleep(0.1)
         if run.poll() is None:
             # One more rotation, so that what lies behind a commit is passed, too.
-            seen = self.pipe.commits()
+            seen = self.pipe.change_commits()
             deadline = time.monotonic() + 5
-            while run.poll() is None and self.pipe.commits() <= seen + 1 and time.monotonic() < deadline:
+            while run.poll() is None and self.pipe.change_commits() <= seen + 1 and time.monotonic() < deadline:
                 self.change()
                 time.sleep(0.1)
         if run.poll() is None:
@@ -109,14 +117,15 @@ def test_the_command_lists_what_the_sources_have(engine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(ALL) - OTHER_MODES))
-def test_failpoint(request, make_pipe, db, name):
-    """At its first passage, then at a later one in the next life of the same pipeline. The short profile
-    runs the release build, which lives faster."""
-    scene = Scene(make_pipe, db, None if LONG else request.getfixturevalue("release_engine"))
+def test_failpoint(request, make_pipe, db, workdir, name):
+    """At its first passage, and for death at a later one in the next life of the same pipeline. The short
+    profile runs the release build, which lives faster."""
+    scene = Scene(make_pipe, db, workdir, None if LONG else request.getfixturevalue("release_engine"))
     with Score("T2", name) as score:
         for action in ACTIONS[ALL[name]]:
+            scene.begin(action)
             reached = 0
-            for passage in (1, 3):
+            for passage in (1, 3) if action == "crash" or LONG else (1,):
                 result = scene.live(f"{name}={action}@{passage}")
                 score.saw(result.peak_rss_kib)
                 if action == "error":
@@ -128,5 +137,48 @@ def test_failpoint(request, make_pipe, db, name):
                 reached += hit
                 score.fault(hit)
             assert reached, f"{name}={action} was not reached\n{result.describe()}"
-        scene.judge(score)
+            scene.judge(score)
         score.survive(score.faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, action", [
+    ("postgres.before_retire", "error"), ("postgres.before_retire", "crash"), ("postgres.after_slot_drop", "crash")])
+def test_failpoint_of_retire(make_pipe, db, name, action):
+    """What was left at the server by a retire that failed is dropped by the next."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+    pipe = make_pipe({"lake": "file"})
+    with Score("T2", f"{name} {action}") as score:
+        pipe.once()
+        result = pipe.engine.cmd("retire", str(pipe.path), "--yes", env={"SLUICE_FAILPOINTS": f"{name}={action}"})
+        score.fault()
+        assert result.rc == KILLED if action == "crash" else result.rc in (1, 3), result.describe()
+        pipe.engine.cmd("retire", str(pipe.path), "--yes").expect(0)
+        assert pipe.slot_row() is None and db.value("SELECT count(*) FROM pg_publication") == 0
+        score.survive()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ACTIONS[ALL["postgres.after_temp_slot"]])
+def test_failpoint_of_a_temporary_slot(make_pipe, db, action):
+    """A table comes later: its load has a slot of its own, which ends with whoever made it."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)",
+               "CREATE TABLE u (id int PRIMARY KEY)", "INSERT INTO u SELECT generate_series(1, 50)")
+    pipe = make_pipe({"lake": "file"}, tables=["public.t"])
+    with Score("T2", f"postgres.after_temp_slot {action}") as score:
+        pipe.once()
+        pipe.tables = {"include": ["public.*"]}
+        pipe.write()
+        db.execute("INSERT INTO t VALUES (2)", "INSERT INTO u VALUES (100)")
+        result = pipe.once(rc=None, failpoints=f"postgres.after_temp_slot={action}@1")
+        score.fault()
+        if action == "crash":
+            assert result.rc == KILLED, result.describe()
+        else:
+            assert "failpoint postgres.after_temp_slot" in result.output, result.describe()
+        db.execute("DELETE FROM u WHERE id < 5", "INSERT INTO u VALUES (101)")
+        pipe.once()
+        score.took(pipe.compare(["public.t", "public.u"]))
+        pipe.wait_for(lambda: db.value("SELECT count(*) FROM pg_replication_slots WHERE temporary"
+                                       " AND database = current_database()") == 0, "the slot's end")
+        score.survive()

@@ -53,9 +53,9 @@ def tables(db):
 
 @pytest.mark.slow
 @pytest.mark.timeout(size(240, 900))
-def test_snapshot_under_writers(make_pipe, db, tables):
+def test_snapshot_under_writers(release_engine, make_pipe, db, tables):
     chance = random.Random(SEED)
-    pipe = make_pipe({"lake": "file"}, source={"split_bytes": "1MiB"}, parallelism=4)
+    pipe = make_pipe({"lake": "file"}, source={"split_bytes": "1MiB"}, parallelism=4, by=release_engine)
     slow = "flow.after_batch=sleep:60"
     with Score("T6", f"worker, holder and engine killed while loading, seed {SEED}") as score:
         with load.Load(db, writers=6, seed=SEED, rate=80) as work:

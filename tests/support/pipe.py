@@ -120,6 +120,13 @@ class Pipe:
         found = self.store(node).keys(f"_sluice/{self.name}/")
         return sum(1 for key in found if "/commits/" in key)
 
+    def change_commits(self, node: str | None = None) -> int:
+        """How many manifests of changes there are."""
+        try:
+            return sum(manifest["kind"] == "cdc" for manifest in lake.Lake(self.store(node)).manifests)
+        except (OSError, ValueError):  # looked while it was being written
+            return 0
+
     def feed(self, node: str | None = None, **options: Any) -> changes.Feed:
         return changes.Feed(lake.Lake(self.store(node)), **options)
 
