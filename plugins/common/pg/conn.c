@@ -226,8 +226,9 @@ sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int6
     if (conn->tls && slice > TLS_LOOK_US) {
         slice = TLS_LOOK_US;
     }
-    if (conn->coalescing && slice > COALESCE_LOOK_US) {
-        slice = COALESCE_LOOK_US;
+    int64_t look = conn->look_us > 0 ? conn->look_us : COALESCE_LOOK_US;
+    if (conn->coalescing && slice > look) {
+        slice = look;
     }
     sluice_status st = sluice_pg_conn_wait(conn, what, POLLIN, slice, err);
     if (st < 0) {

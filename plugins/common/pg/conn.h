@@ -27,6 +27,7 @@ struct sluice_pg_conn {
     int sql_ascii;       /* the database has no encoding: text must be checked */
     int tls;             /* the connection is encrypted */
     int coalescing;      /* see sluice_pg_coalesce */
+    int64_t look_us;     /* the owner's: how long little may wait then; 0 = some milliseconds */
     uint64_t received;   /* bytes seen waiting at the socket before reads: at least so many came */
     uint64_t generation; /* the owner's: which snapshot the transaction sees; 0 = none */
     uint64_t uses;       /* the owner's: shards read in this transaction */

@@ -17,7 +17,9 @@
  * large reads count for more than early ones. */
 #define BEHIND_US 100000
 /* While behind: when so long nothing came, we are not. */
-#define QUIET_US 5000
+#define QUIET_US 20000
+/* A group takes along what comes meanwhile, but no longer than this. */
+#define EARLY_US 5000
 #define HEARTBEAT_US 1000000
 /* The server is asked how far it is when an end was set and nothing comes. */
 #define ASK_US 200000
@@ -101,6 +103,7 @@ static sluice_status connect_feed(struct pg_feed *feed, struct sluice_error *err
     struct sluice_source *src = feed->src;
     SLUICE_TRY(sluice_pg_repl_connect(&src->options.conn, src->host, src->registry, RECEIVE_BYTES,
                                       &feed->conn, err));
+    feed->conn->look_us = QUIET_US;
     feed->server_version = feed->conn->server_version;
     feed->sql_ascii = feed->conn->sql_ascii;
     (void)snprintf(feed->database, sizeof feed->database, "%s", PQdb(feed->conn->pg));
@@ -348,7 +351,7 @@ static sluice_status consider_group(struct pg_feed *feed, int64_t now, struct sl
     if (feed->lag_us > BEHIND_US && !feed->quiet && age < GROUP_WAIT_US) {
         return SLUICE_AGAIN;
     }
-    if (!feed->quiet && age < QUIET_US) {
+    if (!feed->quiet && age < EARLY_US) {
         /* What is at the socket already comes along. */
         SLUICE_TRY(read_more(feed, 0, err));
         if (!feed->quiet) {
