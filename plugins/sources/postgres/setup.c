@@ -266,9 +266,27 @@ static sluice_status check_identity(const struct setup *s, struct sluice_error *
     return SLUICE_OK;
 }
 
+/* What the slot keeps from before the publication was made can never be read: with a load that does
+ * not matter, without one it would be lost in silence. */
+static sluice_status check_older_slot(const struct setup *s, struct sluice_error *err)
+{
+    const struct pg_feed_setup *feed = &s->src->feed;
+    int creates = s->publications.creates[0] || s->publications.creates[1];
+    if (s->plan->mode != SLUICE_MODE_CDC_ONLY || !s->slot.exists || !creates) {
+        return SLUICE_OK;
+    }
+    return sluice_error_set(
+        err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+        "slot %s is there, but publication %s is not: changes that the slot has kept were not "
+        "published and cannot be read any more (hint: drop the slot to begin now: SELECT "
+        "pg_drop_replication_slot('%s'); or set mode: full_load_and_cdc, which loads the tables)",
+        feed->slot, feed->publications[0], feed->slot);
+}
+
 static sluice_status check_slot(struct setup *s, struct sluice_error *err)
 {
     struct pg_feed_setup *feed = &s->src->feed;
+    SLUICE_TRY(check_older_slot(s, err));
     if (s->slot.exists) {
         SLUICE_TRY(pg_slot_check(&s->slot, feed->slot, s->facts.database, err));
     }
