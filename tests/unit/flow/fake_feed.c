@@ -270,7 +270,7 @@ static sluice_status load_next(struct sluice_reader *rd, struct sluice_batch *ou
     if (feed_log.load_delay_us > 0) {
         (void)usleep((useconds_t)feed_log.load_delay_us);
     }
-    if ((int32_t)rd->table == feed_log.load_fail_table) {
+    if ((int32_t)rd->table == atomic_load(&feed_log.load_fail_table)) {
         if (feed_log.load_fail_once) {
             feed_log.load_fail_table = -1;
         }

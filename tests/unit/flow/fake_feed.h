@@ -25,8 +25,8 @@ struct feed_log {
     /* failures */
     _Atomic int32_t read_fail_at; /* before this group of the process, once; 0 = none */
     int32_t read_fail_kind;
-    int32_t load_fail_table; /* its load fails; -1 = none */
-    int32_t load_fail_kind;  /* FAKE_STREAM if not set */
+    _Atomic int32_t load_fail_table; /* its load fails; -1 = none */
+    int32_t load_fail_kind;          /* FAKE_STREAM if not set */
     int32_t load_fail_once;
     int64_t load_delay_us;
     int32_t hide_table; /* is not discovered; -1 = none */
