@@ -13,10 +13,21 @@ from support.pipe import Pipe
 from support.score import Score
 
 
+# The stop itself is right. What follows `state reset`: the new load's position lies before positions of
+# changes that the sink holds of the server's lost future. Its token comes back with the second run (equal
+# epochs: the greater position wins), and the reader's rule applies the old changes on top of the new load.
+BEFORE_ITS_CHANGES = "a load after a reset whose position lies before changes that the sink holds already"
+
+
 def fill(db) -> None:
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)",
                "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 100) i",
                "CREATE TABLE u (id int PRIMARY KEY)", "INSERT INTO u VALUES (1)")
+
+
+def lose(db) -> None:
+    """A row that the pipeline will not see. On disk at once, so that a slot can be moved past it."""
+    db.execute("SET synchronous_commit = on; INSERT INTO t VALUES (2000, 'lost')")
 
 
 def settle(pipe: Pipe) -> None:
@@ -67,7 +78,7 @@ def test_slot_dropped(pipe, db):
     with Score("T8", "slot dropped") as score:
         settle(pipe)
         db.query("SELECT pg_drop_replication_slot(%s)", [pipe.slot])
-        db.execute("INSERT INTO t VALUES (2000, 'lost')")
+        lose(db)
         refused(pipe, score, rf"slot.*{pipe.slot}.*(does not exist|gone|missing|is not there)", "state re(set|sync)")
         resync(pipe, score)
 
@@ -76,7 +87,7 @@ def test_slot_dropped_and_made_again(pipe, db):
     with Score("T8", "slot dropped and made again") as score:
         settle(pipe)
         db.query("SELECT pg_drop_replication_slot(%s)", [pipe.slot])
-        db.execute("INSERT INTO t VALUES (2000, 'lost')")
+        lose(db)
         db.query("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [pipe.slot])
         db.execute("INSERT INTO t VALUES (2001, 'not lost')")
         refused(pipe, score, rf"{pipe.slot}.*(recreated|made anew|ahead|beyond|past|later|after)", "state re(set|sync)")
@@ -86,7 +97,7 @@ def test_slot_dropped_and_made_again(pipe, db):
 def test_slot_advanced(pipe, db):
     with Score("T8", "slot advanced by somebody") as score:
         settle(pipe)
-        db.execute("INSERT INTO t VALUES (2000, 'lost')")
+        lose(db)
         db.query("SELECT pg_replication_slot_advance(%s, pg_current_wal_lsn())", [pipe.slot])
         refused(pipe, score, rf"{pipe.slot}.*(ahead|beyond|past|advanced|later|after)", "state re(set|sync)")
         resync(pipe, score)
@@ -117,6 +128,7 @@ def _swap(server, data) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason=BEFORE_ITS_CHANGES)
 def test_restored_from_a_copy(own_server, make_pipe):
     """The folder as it was before: the same server by name and timeline, with less in its log."""
     server = own_server()
@@ -138,6 +150,7 @@ def test_restored_from_a_copy(own_server, make_pipe):
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason=BEFORE_ITS_CHANGES)
 def test_restored_from_a_base_backup(own_server, make_pipe):
     """A base backup has no slots; recovered with a recovery.signal it begins a timeline of its own."""
     server = own_server()
@@ -248,7 +261,7 @@ def test_gap_while_it_runs(db, make_pipe, gap):
         score.fault()
         link.set(refuse=True)
         link.kill_connections()
-        db.execute("INSERT INTO t VALUES (2000, 'lost')")
+        lose(db)
         pipe.wait_for(lambda: pipe.slot_row()["active_pid"] is None, "the server to notice", run)
         if gap == "dropped":
             db.query("SELECT pg_drop_replication_slot(%s)", [pipe.slot])

@@ -174,7 +174,7 @@ def test_start_lsn_needs_cdc_only(make_pipe, db):
 
 def test_column_named_like_ours(make_pipe, db):
     db.execute("CREATE TABLE clash (id int PRIMARY KEY, _op text)")
-    output = refused(make_pipe(tables=["public.clash"]), 2, "_op", "metadata_prefix", r"public\.clash")
+    output = refused(make_pipe(tables=["public.clash"]), (1, 2), "_op", "metadata_prefix", r"public\.clash")
     assert "metadata_prefix" in output
 
 

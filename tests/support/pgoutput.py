@@ -150,11 +150,11 @@ class Decoder:
 class Oracle:
     """A slot of its own beside the engine's, read by SQL."""
 
-    def __init__(self, db: PgDatabase, publication: str, slot: str = "oracle", create: bool = True):
-        self.db, self.publication, self.slot = db, publication, slot
+    def __init__(self, db: PgDatabase, publication: str, slot: str = "", create: bool = True):
+        self.db, self.publication, self.slot = db, publication, slot or f"oracle_{db.name}"
         self.decoder = Decoder()
         if create:
-            db.query("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+            db.query("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [self.slot])
 
     def transactions(self) -> Iterator[Transaction]:
         """All that was committed since the last call."""
