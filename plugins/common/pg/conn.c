@@ -208,10 +208,7 @@ void sluice_pg_coalesce(struct sluice_pg_conn *conn, int on)
 {
     int fd = PQsocket(conn->pg);
     int bytes = on ? COALESCE_BYTES : 1;
-    int domain = AF_UNIX;
-    socklen_t size = sizeof domain;
-    if (conn->coalescing == on || fd < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain == AF_UNIX) {
+    if (conn->coalescing == on || fd < 0 || sluice_pg_is_local(conn)) {
         return;
     }
     if (setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0) {
@@ -226,9 +223,8 @@ sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int6
     if (conn->tls && slice > TLS_LOOK_US) {
         slice = TLS_LOOK_US;
     }
-    int64_t look = conn->look_us > 0 ? conn->look_us : COALESCE_LOOK_US;
-    if (conn->coalescing && slice > look) {
-        slice = look;
+    if (conn->coalescing && slice > COALESCE_LOOK_US) {
+        slice = COALESCE_LOOK_US;
     }
     sluice_status st = sluice_pg_conn_wait(conn, what, POLLIN, slice, err);
     if (st < 0) {
@@ -242,6 +238,22 @@ sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int6
         return sluice_pg_error_broken(err, what, PQerrorMessage(conn->pg));
     }
     return st == SLUICE_AGAIN && slice < timeout_us ? SLUICE_OK : st;
+}
+
+sluice_status sluice_pg_read_later(struct sluice_pg_conn *conn, const char *what, int64_t rest_us,
+                                   struct sluice_error *err)
+{
+    /* A connection that breaks, and a stop, end the rest. */
+    sluice_status st = sluice_pg_conn_wait(conn, what, 0, rest_us, err);
+    return st < 0 ? st : sluice_pg_read(conn, what, 0, err);
+}
+
+int sluice_pg_is_local(const struct sluice_pg_conn *conn)
+{
+    int domain = AF_INET;
+    socklen_t size = sizeof domain;
+    return getsockopt(PQsocket(conn->pg), SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+           domain == AF_UNIX;
 }
 
 static sluice_status flush(struct sluice_pg_conn *conn, const char *what, struct sluice_error *err)

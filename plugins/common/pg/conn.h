@@ -27,7 +27,6 @@ struct sluice_pg_conn {
     int sql_ascii;       /* the database has no encoding: text must be checked */
     int tls;             /* the connection is encrypted */
     int coalescing;      /* see sluice_pg_coalesce */
-    int64_t look_us;     /* the owner's: how long little may wait then; 0 = some milliseconds */
     uint64_t received;   /* bytes seen waiting at the socket before reads: at least so many came */
     uint64_t generation; /* the owner's: which snapshot the transaction sees; 0 = none */
     uint64_t uses;       /* the owner's: shards read in this transaction */
@@ -79,5 +78,14 @@ void sluice_pg_coalesce(struct sluice_pg_conn *conn, int on);
  * passed (then it tried to read as well); CANCELLED; IO when the connection broke. */
 sluice_status sluice_pg_read(struct sluice_pg_conn *conn, const char *what, int64_t timeout_us,
                              struct sluice_error *err) SLUICE_MUST_CHECK;
+
+/* Lets data gather for `rest_us`, whatever comes meanwhile, then reads what is there: a server that
+ * sends row by row gets it across in far larger pieces, at half its own cost, if nobody takes each
+ * at once. OK = read, AGAIN = nothing was there; otherwise as sluice_pg_read. */
+sluice_status sluice_pg_read_later(struct sluice_pg_conn *conn, const char *what, int64_t rest_us,
+                                   struct sluice_error *err) SLUICE_MUST_CHECK;
+
+/* 1 if the connection goes over a Unix socket, whose buffer is small and where pieces cost nothing. */
+int sluice_pg_is_local(const struct sluice_pg_conn *conn);
 
 #endif /* SLUICE_COMMON_PG_CONN_H */

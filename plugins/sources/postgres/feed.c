@@ -17,7 +17,13 @@
  * large reads count for more than early ones. */
 #define BEHIND_US 100000
 /* While behind: when so long nothing came, we are not. */
-#define QUIET_US 20000
+#define QUIET_US 40000
+/* While behind, data gathers between two reads: longer when little came, shorter when so much came
+ * that the server might have to wait for room. */
+#define REST_MIN_US 1250
+#define REST_MAX_US 40000
+#define LITTLE_BYTES (512u * 1024)
+#define MUCH_BYTES (1024u * 1024)
 /* A group takes along what comes meanwhile, but no longer than this. */
 #define EARLY_US 5000
 #define HEARTBEAT_US 1000000
@@ -103,7 +109,8 @@ static sluice_status connect_feed(struct pg_feed *feed, struct sluice_error *err
     struct sluice_source *src = feed->src;
     SLUICE_TRY(sluice_pg_repl_connect(&src->options.conn, src->host, src->registry, RECEIVE_BYTES,
                                       &feed->conn, err));
-    feed->conn->look_us = QUIET_US;
+    feed->local = sluice_pg_is_local(feed->conn);
+    feed->rest_us = REST_MIN_US * 8;
     feed->server_version = feed->conn->server_version;
     feed->sql_ascii = feed->conn->sql_ascii;
     (void)snprintf(feed->database, sizeof feed->database, "%s", PQdb(feed->conn->pg));
@@ -316,12 +323,9 @@ static sluice_status take_messages(struct pg_feed *feed, struct sluice_error *er
 
 /* ---------------------------------------------------------------- waiting -------------------- */
 
-static void set_coalescing(struct pg_feed *feed, int on)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    if (feed->coalescing != on) {
-        sluice_pg_coalesce(feed->conn, on);
-        feed->coalescing = on;
-    }
+    return a < b ? a : b;
 }
 
 /* A message must not fill the memory before it is whole and can be measured. */
@@ -338,6 +342,22 @@ static sluice_status read_more(struct pg_feed *feed, int64_t wait_us, struct slu
     uint64_t before = feed->conn->received;
     SLUICE_TRY(sluice_pg_read(feed->conn, feed->what, wait_us, err));
     feed->quiet = feed->conn->received == before;
+    return check_unfinished(feed, err);
+}
+
+/* The same while behind: what gathered in a rest, which is as long as its bytes say. */
+static sluice_status read_gathered(struct pg_feed *feed, int64_t wait_us, struct sluice_error *err)
+{
+    uint64_t before = feed->conn->received;
+    SLUICE_TRY(sluice_pg_read_later(feed->conn, feed->what, earlier(wait_us, feed->rest_us), err));
+    uint64_t came = feed->conn->received - before;
+    feed->quiet = came == 0;
+    if (came > MUCH_BYTES && feed->rest_us > REST_MIN_US) {
+        feed->rest_us /= 2;
+    }
+    else if (came < LITTLE_BYTES && feed->rest_us < REST_MAX_US) {
+        feed->rest_us *= 2;
+    }
     return check_unfinished(feed, err);
 }
 
@@ -399,11 +419,6 @@ static sluice_status consider(struct pg_feed *feed, int64_t now, struct sluice_e
     return SLUICE_AGAIN;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static sluice_status wait_more(struct pg_feed *feed, int64_t now, int64_t deadline,
                                struct sluice_error *err)
 {
@@ -419,8 +434,8 @@ static sluice_status wait_more(struct pg_feed *feed, int64_t now, int64_t deadli
     if (!feed->in_tx && feed->pending_first == NULL && (feed->end != 0 || feed->until_us != 0)) {
         until = earlier(until, feed->ask_due_us);
     }
-    set_coalescing(feed, behind);
-    return read_more(feed, until > now ? until - now : 0, err);
+    int64_t left = until > now ? until - now : 0;
+    return behind && !feed->local ? read_gathered(feed, left, err) : read_more(feed, left, err);
 }
 
 /* ---------------------------------------------------------------- the reader's functions ----- */

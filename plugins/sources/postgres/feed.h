@@ -174,9 +174,10 @@ struct pg_feed {
     int64_t heartbeat_due_us;
     int64_t ask_due_us; /* a keepalive is asked for, to see how far the server is */
     int64_t lag_us;     /* of the last transaction, by the server's own clock */
-    int32_t coalescing;
-    int32_t quiet; /* the last wait brought nothing */
-    uint64_t mark; /* what the connection had received at the last whole message */
+    int32_t local;      /* over a Unix socket */
+    int64_t rest_us;    /* how long data gathers before a read, while behind */
+    int32_t quiet;      /* the last wait brought nothing */
+    uint64_t mark;      /* what the connection had received at the last whole message */
 };
 
 /* ---------------------------------------------------------------- feed_stream.c -------------- */
