@@ -229,6 +229,10 @@ sluice_status sluice_feed_resume(struct sluice_engine *engine, struct sluice_flo
                                  struct sluice_error *err);
 /* Asks the sink again after a commit of unknown outcome. [feed], between tries. */
 sluice_status sluice_feed_lane_settle(struct sluice_feed_lane *lane, struct sluice_error *err);
+/* INVALID when the sink has changes of this source from beyond the position of the stream's new load:
+ * readers, who order by position, would put them on top of it. */
+sluice_status sluice_feed_check_load(const struct sluice_flow_stream *stream,
+                                     const struct sluice_flow_sink *sink, struct sluice_error *err);
 /* The resume positions of the source's shards for its plan. Free with sluice_feed_resumes_free. */
 struct sluice_feed_resumes {
     struct sluice_resume *items;

@@ -47,7 +47,7 @@ sluice_status sluice_feed_resume(struct sluice_engine *engine, struct sluice_flo
         *epoch = kept->epoch;
         position = sluice_feed_position_bytes(&kept->position);
     }
-    if (sink->recovers && kept != NULL && position.size > 0 && kept->epoch > 0 &&
+    if (sink->recovers && kept != NULL && kept->epoch > kept->void_epoch &&
         (token == NULL || token->epoch < kept->epoch)) {
         return lost_commits(engine, sink, shard, kept->epoch, token != NULL ? token->epoch : 0,
                             err);
@@ -55,7 +55,7 @@ sluice_status sluice_feed_resume(struct sluice_engine *engine, struct sluice_flo
     if (token != NULL) {
         /* After a reset what the sink has is void. A position never goes back: the state may be ahead
          * by idle progress. */
-        int counts = kept == NULL || position.size > 0 || token->epoch > *epoch;
+        int counts = kept == NULL || token->epoch > kept->void_epoch;
         struct sluice_bytes at = sluice_feed_position_bytes(&token->position);
         if (counts && sluice_position_compare(at, position) > 0) {
             position = at;
@@ -142,6 +142,28 @@ static int belongs(const char *shard, const char *node)
 {
     size_t size = strlen(node);
     return strncmp(shard, node, size) == 0 && shard[size] == '/';
+}
+
+sluice_status sluice_feed_check_load(const struct sluice_flow_stream *stream,
+                                     const struct sluice_flow_sink *sink, struct sluice_error *err)
+{
+    struct sluice_bytes load = stream->desc->load_position;
+    for (size_t i = 0; load.size > 0 && i < sink->lanes.count; i++) {
+        const struct sluice_flow_kept_feed *token = sink->lanes.entries[i].value;
+        if (token->position.size != load.size ||
+            !belongs(sink->lanes.entries[i].key, stream->source->node->id) ||
+            sluice_position_compare(sluice_feed_position_bytes(&token->position), load) <= 0) {
+            continue;
+        }
+        return sluice_error_set(
+            err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+            "sink %s has changes of this source from later than the source is now: it was restored "
+            "from a backup, or is another one, and whoever reads the sink would take the old "
+            "changes for newer than the new load (hint: give the sink another prefix or path, or "
+            "the pipeline another name)",
+            sink->node->id);
+    }
+    return SLUICE_OK;
 }
 
 /* Takes the smaller of what is there and `at`. */

@@ -33,6 +33,7 @@ struct sluice_flow_kept_feed {
     char *shard;
     char *sink;
     uint64_t epoch;
+    uint64_t void_epoch; /* of the state alone: what the sink says up to it is void */
     struct sluice_feed_position position;
     uint64_t changes;
     uint64_t transactions;

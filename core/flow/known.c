@@ -116,6 +116,7 @@ static sluice_status keep_feed(void *ctx, const struct sluice_state_feed *feed)
                                            .shard = sluice_alloc_string(feed->shard),
                                            .sink = sluice_alloc_string(feed->sink),
                                            .epoch = feed->epoch,
+                                           .void_epoch = feed->void_epoch,
                                            .changes = (uint64_t)feed->changes,
                                            .transactions = (uint64_t)feed->transactions};
     return kept->source != NULL && kept->shard != NULL && kept->sink != NULL &&

@@ -303,6 +303,7 @@ static sluice_status place_load(struct sluice_flow_stream *stream, struct sluice
             continue;
         }
         leaf->desc->schema_id = id;
+        SLUICE_TRY(sluice_feed_check_load(stream, leaf->sink, err));
         if (!sluice_flow_leaf_place(leaf, stream->desc->load_position)) {
             return nomem(err);
         }

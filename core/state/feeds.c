@@ -16,8 +16,13 @@ sluice_status sluice_state_feed_put(struct sluice_state *state,
     SLUICE_TRY(sluice_state_write_begin(state, "write feed", err));
     sluice_status status = sluice_query_begin(
         state,
-        "INSERT OR REPLACE INTO feeds (source, shard, sink, epoch, position, changes,"
-        " transactions, updated_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO feeds (source, shard, sink, epoch, position, changes, transactions,"
+        " updated_us, void_epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+        " CASE length(?5) WHEN 0 THEN ?4 ELSE 0 END) ON CONFLICT DO UPDATE SET"
+        " epoch = excluded.epoch, position = excluded.position, changes = excluded.changes,"
+        " transactions = excluded.transactions, updated_us = excluded.updated_us,"
+        " void_epoch = CASE length(excluded.position) WHEN 0 THEN excluded.epoch"
+        " ELSE void_epoch END",
         "write feed", &query, err);
     if (status == SLUICE_OK) {
         sluice_query_text(&query, 1, feed->source);
@@ -44,6 +49,7 @@ static void feed_read(struct state_query *query, struct sluice_state_feed *out)
     out->changes = sqlite3_column_int64(query->stmt, 5);
     out->transactions = sqlite3_column_int64(query->stmt, 6);
     out->updated_us = sqlite3_column_int64(query->stmt, 7);
+    out->void_epoch = (uint64_t)sqlite3_column_int64(query->stmt, 8);
 }
 
 sluice_status sluice_state_feeds(struct sluice_state *state, sluice_state_feed_visit visit,
@@ -57,7 +63,7 @@ sluice_status sluice_state_feeds(struct sluice_state *state, sluice_state_feed_v
     sluice_status status =
         sluice_query_begin(state,
                            "SELECT source, shard, sink, epoch, position, changes, transactions,"
-                           " updated_us FROM feeds ORDER BY source, shard, sink",
+                           " updated_us, void_epoch FROM feeds ORDER BY source, shard, sink",
                            "read feeds", &query, err);
     while (status == SLUICE_OK && (status = sluice_query_step(&query, err)) == SLUICE_OK) {
         struct sluice_state_feed feed;

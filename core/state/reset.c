@@ -43,8 +43,9 @@ static sluice_status load_forget(struct sluice_state *state, const char *load_id
  * *voided = how many positions were forgotten. */
 static sluice_status feeds_void(struct sluice_state *state, int *voided, struct sluice_error *err)
 {
-    SLUICE_TRY(forget(state, "UPDATE feeds SET position = x'' WHERE length(position) > 0", NULL,
-                      NULL, err));
+    SLUICE_TRY(forget(
+        state, "UPDATE feeds SET position = x'', void_epoch = epoch WHERE length(position) > 0",
+        NULL, NULL, err));
     *voided = sqlite3_changes(state->db);
     return SLUICE_OK;
 }

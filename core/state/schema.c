@@ -11,7 +11,8 @@
     "CREATE TABLE feeds ("                                                                         \
     " source TEXT NOT NULL, shard TEXT NOT NULL, sink TEXT NOT NULL, epoch INTEGER NOT NULL,"      \
     " position BLOB NOT NULL, changes INTEGER NOT NULL, transactions INTEGER NOT NULL,"            \
-    " updated_us INTEGER NOT NULL, PRIMARY KEY (source, shard, sink)) STRICT, WITHOUT ROWID;"      \
+    " updated_us INTEGER NOT NULL, void_epoch INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (source, "   \
+    "shard, sink)) STRICT, WITHOUT ROWID;"                                                         \
     "CREATE TABLE versions ("                                                                      \
     " source TEXT NOT NULL, stream TEXT NOT NULL, id INTEGER NOT NULL, fingerprint TEXT NOT NULL," \
     " PRIMARY KEY (source, stream, id)) STRICT, WITHOUT ROWID;"                                    \

@@ -122,10 +122,11 @@ struct sluice_state_feed {
     uint64_t epoch;       /* of the sink's last commit with data */
     const void *position; /* everything up to here is durable in the sink; also idle progress */
     uint64_t
-        position_size; /* 0 = forgotten by a reset: what sinks say up to `epoch` is void, too */
+        position_size; /* 0 = forgotten: what the sink says up to `epoch` is void from then on */
     int64_t changes;   /* written so far */
     int64_t transactions;
     int64_t updated_us;
+    uint64_t void_epoch; /* read alone: up to which epoch what the sink says is void */
 };
 sluice_status sluice_state_feed_put(struct sluice_state *state,
                                     const struct sluice_state_feed *feed, struct sluice_error *err);

@@ -99,7 +99,6 @@ def test_snapshot_under_writers(release_engine, make_pipe, db, tables):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="tables without SELECT fail and are forgotten, though nothing is to be read")
 def test_complete_loads_are_not_read_again(make_pipe, pg_server, db):
     """As a role that may read, until it may not any more: what is complete needs no SELECT, and a table
     that comes later is loaded without touching the others."""

@@ -410,6 +410,7 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
     SLUICE_TRY(make_where(context, stream, select, err));
     SLUICE_TRY(keep_choice(stream, select, err));
     struct sluice_error problem = SLUICE_ERROR_INIT;
+    int described = 0;
     /* Changes come through the slot, whatever rights there are on the table by now. */
     sluice_status st = only_followed(context, select)
                            ? SLUICE_OK
@@ -419,6 +420,15 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
     }
     if (st >= 0) {
         st = add_columns(context, stream, select, &problem);
+    }
+    if (st == SLUICE_E_PERMISSION && select == NULL && stream->column_count == 0) {
+        /* It may still be followed: who discovers must be able to tell what it looks like. */
+        struct sluice_error ignored = SLUICE_ERROR_INIT;
+        static const struct sluice_stream_select changes = {.struct_size = (uint32_t)sizeof changes,
+                                                            .flags = SLUICE_SELECT_CHANGES};
+        struct pg_stream_context as_followed = *context;
+        as_followed.changes = 1;
+        described = add_columns(&as_followed, stream, &changes, &ignored) >= 0;
     }
     if (st == SLUICE_E_NOMEM) {
         if (err != NULL) {
@@ -443,7 +453,7 @@ sluice_status pg_stream_make(const struct pg_stream_context *context,
     d->part_count = 2;
     d->parts = stream->parts;
     d->keys = stream->keys;
-    d->schema = st >= 0 ? &stream->schema : NULL;
+    d->schema = st >= 0 || described ? &stream->schema : NULL;
     d->property_count = 3;
     d->properties = stream->properties;
     estimate(context, stream);

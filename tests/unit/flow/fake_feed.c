@@ -118,7 +118,7 @@ static sluice_status visit_table(struct sluice_source *src, uint32_t i, uint32_t
                                       .parts = parts,
                                       .key_count = 1,
                                       .keys = &key,
-                                      .schema = &src->schema[version],
+                                      .schema = problem == NULL ? &src->schema[version] : NULL,
                                       .rows_estimate = -1,
                                       .bytes_estimate = -1,
                                       .load_position = {at, sizeof at},

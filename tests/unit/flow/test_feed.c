@@ -63,9 +63,26 @@ static void test_changes_alone(void **unused)
     expect_ok(run(1, SLUICE_MODE_CDC_ONLY, &once, 0));
     feed_assert_whole("a", 21);
     assert_int_equal(atomic_load(&feed_log.loads), 0);
+    feed_log.load_at = 200;
     expect_ok(run_both(1)); /* the load comes later; what was followed stays */
     assert_int_equal(atomic_load(&feed_log.loads), 3);
     feed_assert_whole("a", 1);
+}
+
+/* The source's log is behind what the sink has: a new load would lie beneath old changes. */
+static void test_a_load_behind_the_sink(void **unused)
+{
+    (void)unused;
+    feed_log_reset();
+    expect_ok(run_both(1));
+    struct sluice_state *state = flow_state_open();
+    assert_int_equal(sluice_state_reset(state, NULL, NULL), SLUICE_OK);
+    sluice_state_close(state);
+    feed_log.transactions = 60;
+    feed_log.load_at = 40;
+    struct flow_outcome out = run_both(1);
+    assert_int_equal(out.status, SLUICE_E_INVALID);
+    assert_non_null(strstr(out.err.message, "another prefix"));
 }
 
 static void test_batches_without_boundary(void **unused)
@@ -334,6 +351,7 @@ int test_feed(void)
     static const struct CMUnitTest tests[] = {
         FLOW_TEST(test_load_then_changes),
         FLOW_TEST(test_changes_alone),
+        FLOW_TEST(test_a_load_behind_the_sink),
         FLOW_TEST(test_batches_without_boundary),
         FLOW_TEST(test_lost_connections),
         FLOW_TEST(test_gap_stops),

@@ -191,7 +191,7 @@ sluice_status put_feed(struct sluice_state *state, const char *sink, uint64_t ep
                        const char *position, struct sluice_error *err)
 {
     struct sluice_state_feed feed = {"hr", sink, "hr/changes", epoch, position, strlen(position),
-                                     120,  30,   NOW};
+                                     120,  30,   NOW,          0};
     return sluice_state_feed_put(state, &feed, err);
 }
 

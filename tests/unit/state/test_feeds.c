@@ -48,7 +48,7 @@ static void feeds_are_kept(void **state)
     assert_int_equal(sluice_state_feeds(s, see_feed, &one, &err), SLUICE_OK);
     assert_string_equal(one.text, "hr/hr/changes/files:18446744073709551615:p3:120:30:1 ");
     struct sluice_state_feed large = {"hr", "x", "y", 1, "", SLUICE_LIMIT_POSITION_BYTES + 1,
-                                      0,    0,   NOW};
+                                      0,    0,   NOW, 0};
     assert_int_equal(sluice_state_feed_put(s, &large, &err), SLUICE_E_LIMIT);
     assert_non_null(strstr(err.message, "a position of 65537 bytes"));
     sluice_state_close(s);
