@@ -44,7 +44,7 @@ class Contest:
 
     def command(self, name: str, slot: str) -> measure.Command:
         if name == LIMIT:
-            return changes.walreader(self.bench, self.reader, slot, self.end, "lowat")
+            return changes.walreader(self.bench, self.reader, slot, self.end, "gather")
         if name == CLIENT:
             return changes.recvlogical(self.bench, slot, self.end)
         sink: dict[str, Any] = {"plugin": "null"}

@@ -213,7 +213,8 @@ def huge_lines(bench: who.Bench, rows: int, figures: dict[str, Any]) -> list[lis
     return lines
 
 
-def latency_lines(rounds: dict[str, dict[int, Waits]], problems: dict[str, str]) -> tuple[list[list[str]], dict[str, Any]]:
+def latency_lines(rounds: dict[str, dict[int, Waits]],
+                  problems: dict[str, str]) -> tuple[list[list[str]], dict[str, Any]]:
     lines, figures = [], {}
     for name, got in rounds.items():
         if not got:

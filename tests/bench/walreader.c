@@ -2,8 +2,12 @@
  * The limit that scripts/bench B4 and B5 compare with: reads a slot of pgoutput from the bare socket,
  * counts, and keeps nothing.
  *
- *     walreader SLOT PUBLICATION END [lowat]     drain up to END (X/Y), then exit
+ *     walreader SLOT PUBLICATION END [plain|lowat|gather]
+ *                                                drain up to END (X/Y), then exit
  *     walreader SLOT PUBLICATION SECONDS latency read as it comes; time from commit to arrival
+ *
+ * How it waits: `plain` takes what comes, `lowat` wakes at 64 KiB, `gather` (the fastest) rests between
+ * two reads for as long as it takes to find 512 KiB to 1 MiB, at most 40 ms.
  *
  * libpq only connects (PG* variables): the answer to START_REPLICATION is read here, so that nothing
  * stands between the kernel and the walk over the messages. Prints one line of JSON. One thread.
@@ -22,12 +26,20 @@
 
 #define BUFFER_SIZE ((size_t)4 << 20)
 #define LOWAT 65536
+#define GATHER_LITTLE ((size_t)512 << 10)
+#define GATHER_MUCH ((size_t)1 << 20)
+#define REST_MIN_US 1250
+#define REST_MAX_US 40000
 #define STATUS_INTERVAL_US 1000000
 #define LATENCY_MAX 4000000
 #define EPOCH_2000_US INT64_C(946684800000000)
 
+enum { PLAIN, LOW_WATER, GATHER };
+
 struct reader {
     int fd;
+    int how;
+    int rest_us;
     uint8_t *buffer;
     size_t begin;
     size_t end;
@@ -173,19 +185,42 @@ static void lowat_set(struct reader *rd, int bytes)
     }
 }
 
-static void read_all(struct reader *rd, int lowat)
+/* Waits as it was asked to. */
+static void rest(struct reader *rd)
+{
+    struct pollfd p = {rd->fd, POLLIN, 0};
+    if (rd->how == GATHER) {
+        struct timespec t = {0, rd->rest_us * 1000L};
+        (void)nanosleep(&t, NULL);
+        return;
+    }
+    (void)poll(&p, 1, rd->how == LOW_WATER ? 5 : 100);
+}
+
+static void rest_adapt(struct reader *rd, size_t came)
+{
+    if (came > GATHER_MUCH && rd->rest_us > REST_MIN_US) {
+        rd->rest_us /= 2;
+    }
+    else if (came < GATHER_LITTLE && rd->rest_us < REST_MAX_US) {
+        rd->rest_us *= 2;
+    }
+}
+
+static void read_all(struct reader *rd)
 {
     int64_t told = 0;
-    if (lowat) {
+    rd->rest_us = REST_MIN_US * 8;
+    if (rd->how == LOW_WATER) {
         lowat_set(rd, LOWAT);
     }
     while (!rd->done) {
-        struct pollfd p = {rd->fd, POLLIN, 0};
-        (void)poll(&p, 1, lowat ? 5 : 100);
+        rest(rd);
         ssize_t n = recv(rd->fd, rd->buffer + rd->end, BUFFER_SIZE - rd->end, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
             die("recv", "the connection ended");
         }
+        rest_adapt(rd, n > 0 ? (size_t)n : 0);
         if (n > 0) {
             rd->reads++;
             rd->bytes += (uint64_t)n;
@@ -250,7 +285,9 @@ static void options_read(struct reader *rd, char **argv, int argc)
     unsigned high = 0;
     unsigned low = 0;
     char *end = NULL;
-    rd->latency = argc == 5 && strcmp(argv[4], "latency") == 0;
+    const char *how = argc == 5 ? argv[4] : "plain";
+    rd->latency = strcmp(how, "latency") == 0;
+    rd->how = strcmp(how, "gather") == 0 ? GATHER : strcmp(how, "lowat") == 0 ? LOW_WATER : PLAIN;
     if (rd->latency) {
         long seconds = strtol(argv[3], &end, 10);
         if (*end != '\0' || seconds < 1 || seconds > 3600) {
@@ -277,7 +314,7 @@ int main(int argc, char **argv)
     struct reader rd;
     memset(&rd, 0, sizeof rd);
     if (argc < 4 || argc > 5) {
-        die("usage", "walreader SLOT PUBLICATION END|SECONDS [lowat|latency]");
+        die("usage", "walreader SLOT PUBLICATION END|SECONDS [plain|lowat|gather|latency]");
     }
     options_read(&rd, argv, argc);
     rd.buffer = malloc(BUFFER_SIZE);
@@ -290,7 +327,7 @@ int main(int argc, char **argv)
         die("connect", PQerrorMessage(conn));
     }
     rd.fd = start(conn, argv[1], argv[2]);
-    read_all(&rd, argc == 5 && strcmp(argv[4], "lowat") == 0);
+    read_all(&rd);
     print(&rd);
     PQfinish(conn);
     free(rd.buffer);
