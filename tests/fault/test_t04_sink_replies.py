@@ -19,7 +19,8 @@ def test_replies_dropped(release_engine, make_pipe, db, bucket):
     # A row is over 5 MiB in the file: an upload of several parts.
     db.execute("CREATE TABLE heavy (id int PRIMARY KEY, body bytea)",
                "ALTER TABLE heavy ALTER body SET STORAGE EXTERNAL",
-               "CREATE SCHEMA aside", "CREATE TABLE aside.blob AS SELECT decode(repeat(md5('x'), 290000), 'hex') AS body")
+               "CREATE SCHEMA aside",
+               "CREATE TABLE aside.blob AS SELECT decode(repeat(md5('x'), 290000), 'hex') AS body")
     wanted = size(20, 50)
     with fp.HttpProxy((bucket.server.host, bucket.server.port), seed=SEED) as link:
         sink = s3_sink(bucket, interval="200ms")
