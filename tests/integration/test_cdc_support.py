@@ -57,7 +57,8 @@ class Writer:
         self.manifest({"kind": "complete", "run": "20260101T000000Z", "files": [], "streams": [
             {"name": stream, "run": "20260101T000000Z", "rows": rows, "position": position}]})
 
-    def cdc(self, files: list[tuple[str, list[dict], str, int, str, str]], to: str, ext: str, more: dict | None = None) -> None:
+    def cdc(self, files: list[tuple[str, list[dict], str, int, str, str]], to: str, ext: str,
+            more: dict | None = None) -> None:
         """files: (stream, columns, text, rows, first_pos, last_pos)."""
         self.epoch += 1
         entries, described = [], []

@@ -93,7 +93,8 @@ VALUES = [
     f" (v * 1000000000000)::numeric(40,3) e, v::numeric(10,0) f FROM (SELECT ((random() - 0.5) *"
     f" 10 ^ (random() * 18 - 9))::numeric v FROM (SELECT {RANDOM}) s, generate_series(1, 3000)) q",
     # dates and times: both ends, BC, leap days, every month, infinities
-    "SELECT v FROM unnest('{4714-11-24 BC,0001-12-31 BC,0001-01-01,0005-02-29 BC,0004-02-28 BC,0001-02-29 BC,1582-10-15,"
+    "SELECT v FROM unnest('{4714-11-24 BC,0001-12-31 BC,0001-01-01,0005-02-29 BC,0004-02-28 BC,0001-02-29 BC,"
+    "1582-10-15,"
     "1899-12-31,1900-02-28,1970-01-01,1999-12-31,2000-01-01,2000-02-29,2024-02-29,9999-12-31,10000-01-01,"
     "294276-12-31,5874897-12-31,infinity,-infinity,NULL}'::date[]) v",
     "SELECT (date '4714-11-24 BC' + i) a FROM generate_series(0, 2147483493 - 2451545, 1717171) i",
@@ -109,7 +110,8 @@ VALUES = [
     f" generate_series(1, 3000)) q",
     # bytes and texts
     "SELECT v FROM unnest(ARRAY['', '\\x00', '\\xdeadBEEF', NULL, decode(repeat('00ff7f80', 300), 'hex')]::bytea[]) v",
-    "SELECT v a, v::varchar(20) b, v::char(12) c, v::name d FROM unnest(ARRAY['', 'a', ' ä€😀 ', E'tab\\t\\\\n', NULL]) v",
+    "SELECT v a, v::varchar(20) b, v::char(12) c, v::name d"
+    " FROM unnest(ARRAY['', 'a', ' ä€😀 ', E'tab\\t\\\\n', NULL]) v",
     "SELECT v::json a, v::jsonb b FROM unnest(ARRAY['{}', '[1, 2.50, \"ä\"]', '{\"a\" : null}', 'null', NULL]) v",
     "SELECT v FROM unnest(ARRAY['00000000-0000-0000-0000-000000000000', NULL,"
     " 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF', '01234567-89ab-cdef-0123-456789abcdef']::uuid[]) v",
@@ -138,7 +140,8 @@ def test_text_and_binary_make_the_same_cells(wire: Wire):
 def test_values_of_a_hostile_database(wire_binary: Path, pg_server: pg.PgServer):
     """The session's forced settings decide how values are printed, not the database's."""
     with pg_server.database(hostile=True) as db:
-        db.execute("CREATE TYPE public.mood AS ENUM ('a', 'B c')", "CREATE TYPE public.pair AS (i int, t text, n numeric)")
+        db.execute("CREATE TYPE public.mood AS ENUM ('a', 'B c')",
+                   "CREATE TYPE public.pair AS (i int, t text, n numeric)")
         rc, out, err = Wire(wire_binary, db).run("values", stdin="\n".join(VALUES) + "\n")
         assert rc == 0, err
 

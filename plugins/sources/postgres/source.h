@@ -165,10 +165,10 @@ struct pg_stream {
     uint32_t keys[32];
     struct sluice_pair properties[3];
     char incarnation[16]; /* the relation's oid: another table of that name has another */
-    char *select;       /* select expressions, joined by commas */
-    char *column_names; /* array literal of the chosen columns */
-    char *where;        /* NULL = none */
-    int32_t *decode;    /* SLUICE_PG_DECODE_*, one a column */
+    char *select;         /* select expressions, joined by commas */
+    char *column_names;   /* array literal of the chosen columns */
+    char *where;          /* NULL = none */
+    int32_t *decode;      /* SLUICE_PG_DECODE_*, one a column */
     uint32_t column_count;
     struct sluice_error problem; /* status < 0: why it cannot be read */
     int32_t binary_whole;        /* every column's decoder takes the type's binary form */
