@@ -177,6 +177,15 @@ def idle(bench: who.Bench, seconds: int) -> tuple[float, float] | str:
     return share, now / 1024
 
 
+def huge_raw(bench: who.Bench, reader: Path, end: str) -> measure.Sample:
+    """The same, read from the bare socket."""
+    changes.slot_copy(bench.db, "bench_huge", "bench_huge_base")
+    try:
+        return measure.run(changes.walreader(bench, reader, "bench_huge", end, "gather"), bench.server.pid)
+    finally:
+        changes.slot_drop(bench.db, "bench_huge")
+
+
 def huge(bench: who.Bench, rows: int, sink: dict[str, Any]) -> tuple[measure.Sample, str]:
     """One transaction of a million rows, drained."""
     said = bench.scratch / "said"
@@ -194,15 +203,16 @@ def huge(bench: who.Bench, rows: int, sink: dict[str, Any]) -> tuple[measure.Sam
     return sample, verify_counts(said.read_text(), {"inserts": rows, "updates": 0, "deletes": 0, "commits": 1})
 
 
-def huge_lines(bench: who.Bench, rows: int, figures: dict[str, Any]) -> list[list[str]]:
+def huge_lines(bench: who.Bench, reader: Path, rows: int, figures: dict[str, Any]) -> list[list[str]]:
     changes.slot_new(bench.db, "bench_huge_base")
     bench.db.execute(
         f"INSERT INTO {changes.TABLE} SELECT 1000000000 + i, i % 100, 'huge', i / 7.0::numeric,"
         " jsonb_build_object('order', i, 'sku', 'sku-' || i % 9999), md5(i::text), now()"
         f" FROM generate_series(1, {rows}) i"
     )
-    changes.log_end(bench.db)
-    lines = []
+    raw = huge_raw(bench, reader, changes.log_end(bench.db))
+    lines = [[f"one transaction of {rows:,} rows → bare reader", f"{raw.wall:.1f} s", f"{raw.rss_mib:.0f} MiB",
+              raw.error[-80:]]]
     files = {"plugin": "file", "config": {"path": str(bench.scratch / "huge_out"), "format": "jsonl",
                                           "compression": "zstd", "compression_level": 1}}
     for name, sink in (("null", {"plugin": "null"}), ("JSONL.zst", files)):
@@ -281,7 +291,7 @@ def main(bench: who.Bench, quick: bool, rounds: int, only: list[str], root: Path
         if not isinstance(share, str):
             figures["idle_cpu_percent"], figures["idle_mib"] = share
             more.append(["idle follower", f"{share[0]:.3f} % CPU", f"{share[1]:.1f} MiB", "goal 0.2 %"])
-        more += huge_lines(bench, 1_000_000, figures)
+        more += huge_lines(bench, reader, 1_000_000, figures)
         print("\n" + render(["", "", "memory", ""], more))
     lines_, missed = goals(figures)
     print("\n" + "\n".join(lines_))
