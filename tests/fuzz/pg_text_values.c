@@ -55,11 +55,17 @@ static void check_float(int32_t kind, const char *text, const void *cell)
     }
     if (kind == SLUICE_PG_DECODE_FLOAT32) {
         float v = strtof(text, &end);
-        check(*end == '\0' && memcmp(&v, cell, sizeof v) == 0);
+        uint32_t bits[2]; /* bit for bit: 0 and -0 differ */
+        memcpy(&bits[0], &v, sizeof v);
+        memcpy(&bits[1], cell, sizeof v);
+        check(*end == '\0' && bits[0] == bits[1]);
     }
     else {
         double v = strtod(text, &end);
-        check(*end == '\0' && memcmp(&v, cell, sizeof v) == 0);
+        uint64_t bits[2];
+        memcpy(&bits[0], &v, sizeof v);
+        memcpy(&bits[1], cell, sizeof v);
+        check(*end == '\0' && bits[0] == bits[1]);
     }
 }
 

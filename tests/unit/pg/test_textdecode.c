@@ -222,8 +222,10 @@ static void random_floats(void **state)
             continue;
         }
         assert_int_equal(put(&p.text, &p.rows, text, strlen(text), NULL), SLUICE_OK);
-        const double *got = (const double *)(const void *)p.rows.columns[0].values;
-        if (memcmp(&got[p.rows.rows - 1], &expected, 8) != 0) {
+        uint64_t got = 0;
+        memcpy(&got, p.rows.columns[0].values + (p.rows.rows - 1) * 8, sizeof got);
+        memcpy(&bits, &expected, sizeof bits);
+        if (got != bits) {
             fail_msg("%s", text);
         }
         if (p.rows.rows == 64) {
