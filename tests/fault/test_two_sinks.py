@@ -21,7 +21,7 @@ def test_one_stalls(own_server, release_engine, bucket, make_pipe, workdir):
     server = own_server({"wal_sender_timeout": "5s"})
     db = server.create_database()
     load.setup(db, rows=200)
-    stall = 120 if LONG else 25
+    stall = 120 if LONG else 16
     with fp.TcpProxy((bucket.server.host, bucket.server.port)) as link:
         slow = s3_sink(bucket)
         slow["config"]["endpoint"] = link.endpoint
