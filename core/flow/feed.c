@@ -16,9 +16,12 @@
 #include "sluice/position.h"
 
 #define READ_TIMEOUT_US 200000 /* how long a stop or an ack may wait in reader_next */
-#define IDLE_US 1000000        /* between two signs of life while lanes finish */
-#define BUDGET_WAIT_US 200000  /* then go on: what holds the budget may be ours */
-#define BUDGET_RETRY_US 10000  /* once that was in vain */
+#define ABANDON_US \
+    1000000             /* for lanes to commit before their source is opened anew: without it a
+                              load that is lost again and again would starve the others */
+#define IDLE_US 1000000 /* between two signs of life while lanes finish */
+#define BUDGET_WAIT_US 200000 /* then go on: what holds the budget may be ours */
+#define BUDGET_RETRY_US 10000 /* once that was in vain */
 
 static int64_t now_us(void)
 {
@@ -289,8 +292,9 @@ static sluice_status finish_lane(struct sluice_feed *feed, struct sluice_feed_la
 {
     for (;;) {
         int64_t now = now_us();
+        int abandons = atomic_load(&feed->stop) == FEED_ABANDON;
         if (*deadline_us == INT64_MAX && must_stop(feed)) {
-            *deadline_us = now + feed->engine->finish_us;
+            *deadline_us = now + (abandons ? ABANDON_US : feed->engine->finish_us);
         }
         int64_t pause = *deadline_us == INT64_MAX ? READ_TIMEOUT_US : IDLE_US;
         int64_t until = now + pause < *deadline_us ? now + pause : *deadline_us;
@@ -298,12 +302,11 @@ static sluice_status finish_lane(struct sluice_feed *feed, struct sluice_feed_la
         if (status != SLUICE_AGAIN) {
             return status;
         }
-        if (atomic_load(&feed->stop) == FEED_ABANDON ||
-            sluice_cancel_raised(&feed->engine->cancel)) {
+        if (sluice_cancel_raised(&feed->engine->cancel)) {
             return stopped(err);
         }
-        if (now_us() >= *deadline_us && !must_stop(feed)) {
-            return stopped(err); /* the run dies of something else, which is not held up for this */
+        if (now_us() >= *deadline_us && (abandons || !must_stop(feed))) {
+            return stopped(err); /* what else goes on is not held up for this */
         }
         if (now_us() >= *deadline_us) {
             sluice_log_line(SLUICE_LOG_WARN, lane->sink->node->id,
@@ -346,7 +349,7 @@ static sluice_status finish_lanes(struct sluice_feed *feed, int64_t deadline_us,
 /* Lets the lanes commit, keeps the positions, and tells the source. */
 static sluice_status finish_try(struct sluice_feed *feed, struct sluice_error *err)
 {
-    if (sluice_cancel_raised(&feed->engine->cancel) || atomic_load(&feed->stop) == FEED_ABANDON) {
+    if (sluice_cancel_raised(&feed->engine->cancel)) {
         return stopped(err);
     }
     sluice_status status = finish_lanes(feed, INT64_MAX, err);

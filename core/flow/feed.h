@@ -151,7 +151,7 @@ sluice_status sluice_feed_stream_push(struct sluice_feed_stream *fs, struct slui
 enum {
     FEED_GO = 0,
     FEED_FINISH = 1, /* end soon, committing what ends at a boundary */
-    FEED_ABANDON = 2 /* end at once: it will be read again from what is committed */
+    FEED_ABANDON = 2 /* the same within a moment, since the source is opened anew */
 };
 
 struct sluice_feed {
