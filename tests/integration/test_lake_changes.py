@@ -41,7 +41,8 @@ def test_many_tables_at_one_commit(make_pipe, db, bucket, kind):
     (manifest,) = made.feed().manifests
     assert len(manifest["files"]) == len(manifest["streams"]) == len(names)
     positions = {file[name] for file in manifest["files"] for name in ("first_pos", "last_pos")}
-    assert len(positions) == 1 and positions <= {manifest["to"]}
+    # The commit may cover idle progress behind the transaction, too.
+    assert len(positions) == 1 and max(positions) <= manifest["to"]
 
 
 def test_one_large_transaction_over_three_tables(make_pipe, db, workdir):
