@@ -180,7 +180,8 @@ def test_the_reader_agrees_with_a_second_opinion(db, workdir):
     assert changes.check_ledger(feed, db) == done["transactions"]
     assert changes.check_bank(feed, *load.bank(db)) > 1000
     ops = Counter(event.op for name in feed.names() for event in feed.events(name))
-    assert set(ops) == set("IUDT") and any(event.unchanged for event in feed.events("public.toast"))
+    # Whether a TRUNCATE falls into so short a time is chance; events of it have tests of their own.
+    assert set("IUD") <= set(ops) <= set("IUDT") and any(event.unchanged for event in feed.events("public.toast"))
     print(f"{feed.count()} events {dict(ops)} read in {time.monotonic() - begun:.1f} s, {done}")
 
 
