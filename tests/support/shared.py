@@ -22,7 +22,9 @@ from .s3 import S3Server
 RUN_DIR = "SLUICE_TEST_RUN_DIR"
 
 _STARTERS: dict[str, tuple[Callable[[], Any], Callable[[dict], Any]]] = {
-    "pg": (PgServer.create, PgServer.attach),
+    # So many slots come and go on the shared server that its reckoning of what log they need, which takes no
+    # lock for the whole of it, may be short for a moment; the server's own reserve makes up for it.
+    "pg": (lambda: PgServer.create({"wal_keep_size": "2GB"}), PgServer.attach),
     "s3": (S3Server.create, S3Server.attach),
     "s3_tls": (lambda: S3Server.create(tls=True), S3Server.attach),
 }

@@ -210,8 +210,24 @@ sluice_status sluice_pg_error_broken(struct sluice_error *err, const char *what,
                             what, line[0] != '\0' ? line : "closed by the server");
 }
 
+/* The server has no code of its own for log that is gone: XX000, or that of a file not found. */
+static int is_log_gone(const struct sluice_error *err)
+{
+    return err != NULL && strstr(err->message, "WAL segment") != NULL &&
+           strstr(err->message, "has already been removed") != NULL;
+}
+
 sluice_status sluice_pg_error_replication(struct sluice_error *err, sluice_status status)
 {
+    if (is_log_gone(err)) {
+        err->status = SLUICE_E_POSITION_LOST;
+        err->flags = SLUICE_ERROR_FATAL;
+        (void)sluice_error_wrap(err, "the log that the slot needs is gone: changes are lost");
+        size_t used = strlen(err->message);
+        (void)snprintf(err->message + used, sizeof err->message - used,
+                       " (hint: begin anew: sluice state reset FILE, then sluice run FILE)");
+        return SLUICE_E_POSITION_LOST;
+    }
     static const struct {
         const char *sqlstate;
         const char *hint;

@@ -73,6 +73,22 @@ static void refused_connections(void **state)
     assert_non_null(strstr(err.message, "pooler"));
 }
 
+/* The server removed log that the slot needs: no try again brings it back. */
+static void log_that_is_gone(void **state)
+{
+    (void)state;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    sluice_status st =
+        sluice_error_set(&err, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE,
+                         "read changes: requested WAL segment 000000010000000000000015 "
+                         "has already been removed (SQLSTATE XX000)");
+    assert_int_equal(sluice_pg_error_replication(&err, st), SLUICE_E_POSITION_LOST);
+    assert_int_equal(err.status, SLUICE_E_POSITION_LOST);
+    assert_int_equal(err.flags, SLUICE_ERROR_FATAL);
+    assert_non_null(strstr(err.message, "000000010000000000000015"));
+    assert_non_null(strstr(err.message, "(hint: begin anew: sluice state reset FILE"));
+}
+
 static void replication_hints(void **state)
 {
     (void)state;
@@ -97,8 +113,8 @@ static void replication_hints(void **state)
 
 int pg_test_error(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(classes),
-                                       cmocka_unit_test(refused_connections),
-                                       cmocka_unit_test(replication_hints)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(classes), cmocka_unit_test(refused_connections),
+        cmocka_unit_test(replication_hints), cmocka_unit_test(log_that_is_gone)};
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
 }
