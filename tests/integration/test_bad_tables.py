@@ -260,7 +260,7 @@ def test_another_database_in_the_middle_of_a_load(engine, pg_server, make_pipeli
         run.wait().expect(0)
         path = engine.write({**pipeline, "sources": {"src": {"plugin": "postgres", "config": two.config()}}})
         result = engine.cmd("run", str(path)).expect(3)
-        assert "p: source src: this is another database (" in result.stderr, result.describe()
+        assert "p: source src: this is another database or timeline (" in result.stderr, result.describe()
         assert f"  hint: point the pipeline back at that one, or begin anew: sluice state reset {path}" in result.stderr
         engine.cmd("state", "reset", str(path), "--yes").expect(0)
         engine.cmd("run", str(path)).expect(0)
