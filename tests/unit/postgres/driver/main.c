@@ -429,8 +429,8 @@ static void *wait_for_signal(void *arg)
     sigset_t *set = arg;
     int number = 0;
     if (sigwait(set, &number) == 0) {
+        api->cancel(src); /* first: once the host is cancelled the source may be gone */
         pg_test_host_cancel(&host);
-        api->cancel(src);
     }
     return NULL;
 }
