@@ -167,7 +167,7 @@ def test_a_table_that_cannot_be_loaded_holds_up_no_other(release_engine, make_pi
             run = pipe.start()
             pipe.wait_loaded(["public.t"], run)
             db.execute("INSERT INTO t VALUES (1000, 'new')")
-            pipe.wait_for(lambda: pipe.change_commits() > 0, "changes of the other table", run, 15)
+            pipe.wait_for(lambda: pipe.change_commits() > 0, "changes of the other table", run, 90)
         finally:
             stop.set()
             writer.join()
