@@ -1,0 +1,424 @@
+/*
+ * db-lib gives values in forms of its own: strings in UTF-8, decimals as sign and big-endian bytes, times as
+ * DBDATETIMEALL in 100 ns. None is converted by the library, which would lose digits.
+ */
+#include "tds/column.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sybfront.h>
+
+#include <sybdb.h>
+
+enum { EPOCH_1900 = -25567 /* days of 1900-01-01 since 1970-01-01 */ };
+__extension__ typedef unsigned __int128 u128;
+
+#define DAY_US 86400000000ll
+#define DAY_TICKS 864000000000ll
+
+static sluice_status malformed(const struct sluice_tds_decoder *d, struct sluice_bytes value,
+                               struct sluice_error *err)
+{
+    return sluice_error_set(err, SLUICE_E_DATA, 0,
+                            "column %.128s (%s): %llu bytes are no value of its type", d->name,
+                            d->native, (unsigned long long)value.size);
+}
+
+static sluice_status refuse(const struct sluice_tds_decoder *d, const char *why,
+                            struct sluice_error *err)
+{
+    return sluice_error_set(err, SLUICE_E_DATA, SLUICE_ERROR_ROW_LEVEL, "column %.128s (%s): %s",
+                            d->name, d->native, why);
+}
+
+/* ---- numbers ---- */
+
+static sluice_status decode_bit(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                struct sluice_column *out, struct sluice_error *err)
+{
+    if (v.size != 1) {
+        return malformed(d, v, err);
+    }
+    sluice_column_put_bool(out, *(const uint8_t *)v.data != 0);
+    return SLUICE_OK;
+}
+
+static sluice_status decode_tinyint(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                    struct sluice_column *out, struct sluice_error *err)
+{
+    if (v.size != 1) {
+        return malformed(d, v, err);
+    }
+    const int16_t wide = *(const uint8_t *)v.data;
+    sluice_column_put_fixed(out, &wide);
+    return SLUICE_OK;
+}
+
+/* Little-endian as in memory: integers, floats, and the sixteen bytes of nothing else. */
+static sluice_status decode_same(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                 struct sluice_column *out, struct sluice_error *err)
+{
+    if (v.size != (uint64_t)d->type.width) {
+        return malformed(d, v, err);
+    }
+    sluice_column_put_fixed(out, v.data);
+    return SLUICE_OK;
+}
+
+static void put_128(struct sluice_column *out, u128 magnitude, int negative)
+{
+    if (negative) {
+        magnitude = 0 - magnitude;
+    }
+    const uint64_t words[2] = {(uint64_t)magnitude, (uint64_t)(magnitude >> 64)};
+    sluice_column_put_fixed(out, words);
+}
+
+/* DBDECIMAL: precision, scale, sign (1 = negative), then the magnitude, most significant byte first. */
+static sluice_status decode_decimal(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                    struct sluice_column *out, struct sluice_error *err)
+{
+    const uint8_t *p = v.data;
+    u128 magnitude = 0;
+    if (v.size < 4 || p[1] != d->scale || p[0] > 38) {
+        return malformed(d, v, err);
+    }
+    /* Bytes that a magnitude of so many digits takes: log2(10) / 8 for each. */
+    const uint32_t bytes = ((uint32_t)p[0] * 83241u + 200399u) / 200400u;
+    for (uint32_t i = 0; i < bytes && 3 + i < v.size; i++) {
+        magnitude = magnitude << 8 | p[3 + i];
+    }
+    put_128(out, magnitude, p[2] != 0);
+    return SLUICE_OK;
+}
+
+/* DBMONEY: the upper half first; smallmoney is one half. */
+static sluice_status decode_money(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                  struct sluice_column *out, struct sluice_error *err)
+{
+    int64_t units = 0;
+    if (v.size == 4) {
+        int32_t small = 0;
+        memcpy(&small, v.data, 4);
+        units = small;
+    }
+    else if (v.size == 8) {
+        int32_t high = 0;
+        uint32_t low = 0;
+        memcpy(&high, v.data, 4);
+        memcpy(&low, (const uint8_t *)v.data + 4, 4);
+        units = (int64_t)((uint64_t)(int64_t)high << 32 | low);
+    }
+    else {
+        return malformed(d, v, err);
+    }
+    put_128(out, units < 0 ? 0 - (uint64_t)units : (uint64_t)units, units < 0);
+    return SLUICE_OK;
+}
+
+/* ---- texts and bytes ---- */
+
+static sluice_status decode_bytes(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                  struct sluice_column *out, struct sluice_error *err)
+{
+    (void)d;
+    return sluice_column_put_bytes(out, v.data, v.size, err);
+}
+
+/* Mixed-endian: the first three parts are numbers (MS-DTYP 2.3.4). */
+static sluice_status decode_guid(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                 struct sluice_column *out, struct sluice_error *err)
+{
+    static const uint8_t from[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    uint8_t to[16];
+    if (v.size != 16) {
+        return malformed(d, v, err);
+    }
+    for (int i = 0; i < 16; i++) {
+        to[i] = ((const uint8_t *)v.data)[from[i]];
+    }
+    sluice_column_put_fixed(out, to);
+    return SLUICE_OK;
+}
+
+/* ---- times ---- */
+
+/* What DBDATETIMEALL says: days since 1970, ticks of 100 ns since midnight, minutes east of UTC. Of a
+ * datetimeoffset both are those of UTC. */
+static int take_times(struct sluice_bytes v, int64_t *days, int64_t *ticks, int32_t *offset)
+{
+    DBDATETIMEALL all;
+    if (v.size < sizeof all) {
+        return 0;
+    }
+    memcpy(&all, v.data, sizeof all);
+    *days = (int64_t)all.date + EPOCH_1900;
+    *ticks = (int64_t)all.time;
+    *offset = all.offset;
+    return *ticks >= 0 && *ticks < DAY_TICKS;
+}
+
+/* Year, month, day of days since 1970-01-01 (proleptic Gregorian; H. Hinnant, "chrono-compatible low-level date
+ * algorithms"). */
+static void civil(int64_t days, int *year, int *month, int *day)
+{
+    const int64_t z = days + 719468;
+    const int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+    const int64_t doe = z - era * 146097;
+    const int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    const int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    const int64_t mp = (5 * doy + 2) / 153;
+    *day = (int)(doy - (153 * mp + 2) / 5 + 1);
+    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
+    *year = (int)(yoe + era * 400 + (*month <= 2));
+}
+
+static int put_clock(char *out, size_t size, int64_t ticks, int scale)
+{
+    int64_t fraction = ticks % 10000000;
+    int n = snprintf(out, size, "%02d:%02d:%02d", (int)(ticks / 36000000000),
+                     (int)(ticks / 600000000 % 60), (int)(ticks / 10000000 % 60));
+    for (int i = scale; i < 7; i++) {
+        fraction /= 10;
+    }
+    return scale > 0 ? n + snprintf(out + n, size - (size_t)n, ".%0*d", scale, (int)fraction) : n;
+}
+
+static sluice_status decode_date(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                 struct sluice_column *out, struct sluice_error *err)
+{
+    int64_t days = 0;
+    int64_t ticks = 0;
+    int32_t offset = 0;
+    if (!take_times(v, &days, &ticks, &offset)) {
+        return malformed(d, v, err);
+    }
+    const int32_t day = (int32_t)days;
+    sluice_column_put_fixed(out, &day);
+    return SLUICE_OK;
+}
+
+static sluice_status micros(const struct sluice_tds_decoder *d, int64_t ticks, int64_t *out,
+                            struct sluice_error *err)
+{
+    if (ticks % 10 != 0 && d->fine == SLUICE_TDS_FINE_FAIL) {
+        return refuse(
+            d,
+            "a time is finer than a microsecond (hint: fine_times: text keeps all digits, "
+            "truncate cuts the last one)",
+            err);
+    }
+    *out = ticks / 10;
+    return SLUICE_OK;
+}
+
+static sluice_status decode_time(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                 struct sluice_column *out, struct sluice_error *err)
+{
+    int64_t days = 0;
+    int64_t ticks = 0;
+    int64_t us = 0;
+    int32_t offset = 0;
+    if (!take_times(v, &days, &ticks, &offset)) {
+        return malformed(d, v, err);
+    }
+    SLUICE_TRY(micros(d, ticks, &us, err));
+    sluice_column_put_fixed(out, &us);
+    return SLUICE_OK;
+}
+
+static sluice_status decode_datetime2(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                      struct sluice_column *out, struct sluice_error *err)
+{
+    int64_t days = 0;
+    int64_t ticks = 0;
+    int64_t us = 0;
+    int32_t offset = 0;
+    if (!take_times(v, &days, &ticks, &offset)) {
+        return malformed(d, v, err);
+    }
+    SLUICE_TRY(micros(d, ticks, &us, err));
+    us += days * DAY_US;
+    sluice_column_put_fixed(out, &us);
+    return SLUICE_OK;
+}
+
+/* All digits, as CONVERT(…, 126 or 127) prints them: 12:34:56.1234567, 2024-02-29T12:34:56.1234567+05:30. */
+static sluice_status decode_time_text(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                      struct sluice_column *out, struct sluice_error *err)
+{
+    char text[64];
+    int64_t days = 0;
+    int64_t ticks = 0;
+    int32_t offset = 0;
+    int n = 0;
+    if (!take_times(v, &days, &ticks, &offset)) {
+        return malformed(d, v, err);
+    }
+    const int zoned = strncmp(d->native, "datetimeoffset", 14) == 0;
+    if (zoned) { /* as it was written: local, and its distance to UTC */
+        ticks += (int64_t)offset * 600000000;
+        days += ticks < 0 ? -1 : ticks >= DAY_TICKS;
+        ticks += ticks < 0 ? DAY_TICKS : ticks >= DAY_TICKS ? -DAY_TICKS : 0;
+    }
+    if (strncmp(d->native, "time", 4) != 0) {
+        int year = 0;
+        int month = 0;
+        int day = 0;
+        civil(days, &year, &month, &day);
+        n = snprintf(text, sizeof text, "%04d-%02d-%02dT", year, month, day);
+    }
+    n += put_clock(text + n, sizeof text - (size_t)n, ticks, d->scale);
+    if (zoned) {
+        const int minutes = offset < 0 ? -offset : offset;
+        n += snprintf(text + n, sizeof text - (size_t)n, "%c%02d:%02d", offset < 0 ? '-' : '+',
+                      minutes / 60, minutes % 60);
+    }
+    return sluice_column_put_bytes(out, text, (uint64_t)n, err);
+}
+
+/* DBDATETIME: days since 1900 and 1/300 s, printed with three digits: .003, .007, .010. */
+static sluice_status decode_datetime(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                     struct sluice_column *out, struct sluice_error *err)
+{
+    int64_t us = 0;
+    if (v.size == sizeof(DBDATETIME)) {
+        int32_t days = 0;
+        uint32_t parts = 0;
+        memcpy(&days, v.data, 4);
+        memcpy(&parts, (const uint8_t *)v.data + 4, 4);
+        const int64_t ms = ((int64_t)parts * 10 + 1) / 3;
+        us = ((int64_t)days + EPOCH_1900) * DAY_US + ms * 1000;
+    }
+    else if (v.size == 4) { /* smalldatetime: days and minutes */
+        uint16_t days = 0;
+        uint16_t minutes = 0;
+        memcpy(&days, v.data, 2);
+        memcpy(&minutes, (const uint8_t *)v.data + 2, 2);
+        us = ((int64_t)days + EPOCH_1900) * DAY_US + (int64_t)minutes * 60000000;
+    }
+    else {
+        return malformed(d, v, err);
+    }
+    sluice_column_put_fixed(out, &us);
+    return SLUICE_OK;
+}
+
+/* ---- choosing ---- */
+
+static const struct {
+    const char *name;
+    sluice_tds_decode_fn decode;
+    struct sluice_type type;
+} plain[] = {
+    {"bit", decode_bit, {SLUICE_TYPE_BOOL, 0, 0, 0}},
+    {"tinyint", decode_tinyint, {SLUICE_TYPE_INT16, 0, 0, 2}},
+    {"smallint", decode_same, {SLUICE_TYPE_INT16, 0, 0, 2}},
+    {"int", decode_same, {SLUICE_TYPE_INT32, 0, 0, 4}},
+    {"bigint", decode_same, {SLUICE_TYPE_INT64, 0, 0, 8}},
+    {"real", decode_same, {SLUICE_TYPE_FLOAT32, 0, 0, 4}},
+    {"float", decode_same, {SLUICE_TYPE_FLOAT64, 0, 0, 8}},
+    {"money", decode_money, {SLUICE_TYPE_DECIMAL128, 19, 4, 16}},
+    {"smallmoney", decode_money, {SLUICE_TYPE_DECIMAL128, 10, 4, 16}},
+    {"char", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"varchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"nchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"nvarchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"text", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"ntext", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"xml", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"sysname", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
+    {"binary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
+    {"varbinary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
+    {"image", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
+    {"timestamp", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
+    {"rowversion", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
+    {"uniqueidentifier", decode_guid, {SLUICE_TYPE_FIXED_BINARY, 0, 0, 16}},
+    {"date", decode_date, {SLUICE_TYPE_DATE32, 0, 0, 4}},
+    {"datetime", decode_datetime, {SLUICE_TYPE_TIMESTAMP_US, 0, 0, 8}},
+    {"smalldatetime", decode_datetime, {SLUICE_TYPE_TIMESTAMP_US, 0, 0, 8}},
+};
+
+static void name_native(const struct sluice_tds_column *c, char out[80])
+{
+    static const char *const wide[] = {"nchar", "nvarchar"};
+    static const char *const sized[] = {"char", "varchar", "binary", "varbinary"};
+    for (int i = 0; i < 2; i++) {
+        if (strcmp(c->type, wide[i]) == 0) {
+            (void)snprintf(out, 80, c->max_length < 0 ? "%.40s(max)" : "%.40s(%d)", c->type,
+                           c->max_length / 2);
+            return;
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(c->type, sized[i]) == 0) {
+            (void)snprintf(out, 80, c->max_length < 0 ? "%.40s(max)" : "%.40s(%d)", c->type,
+                           c->max_length);
+            return;
+        }
+    }
+    if (strcmp(c->type, "decimal") == 0 || strcmp(c->type, "numeric") == 0) {
+        (void)snprintf(out, 80, "%.40s(%d,%d)", c->type, c->precision, c->scale);
+    }
+    else if (strcmp(c->type, "time") == 0 || strcmp(c->type, "datetime2") == 0 ||
+             strcmp(c->type, "datetimeoffset") == 0) {
+        (void)snprintf(out, 80, "%.40s(%d)", c->type, c->scale);
+    }
+    else {
+        (void)snprintf(out, 80, "%.60s", c->type);
+    }
+}
+
+static void choose(struct sluice_tds_decoder *d, sluice_tds_decode_fn decode, int32_t id,
+                   int32_t width)
+{
+    d->decode = decode;
+    d->type = (struct sluice_type){id, 0, 0, width};
+}
+
+static int choose_fine(const struct sluice_tds_column *c, struct sluice_tds_decoder *d)
+{
+    const int as_text = c->scale > 6 && d->fine == SLUICE_TDS_FINE_TEXT;
+    if (strcmp(c->type, "datetimeoffset") == 0) {
+        choose(d, decode_time_text, SLUICE_TYPE_UTF8, 0); /* else its offset would be lost */
+    }
+    else if (strcmp(c->type, "time") == 0) {
+        choose(d, as_text ? decode_time_text : decode_time,
+               as_text ? SLUICE_TYPE_UTF8 : SLUICE_TYPE_TIME64_US, as_text ? 0 : 8);
+    }
+    else if (strcmp(c->type, "datetime2") == 0) {
+        choose(d, as_text ? decode_time_text : decode_datetime2,
+               as_text ? SLUICE_TYPE_UTF8 : SLUICE_TYPE_TIMESTAMP_US, as_text ? 0 : 8);
+    }
+    else {
+        return 0;
+    }
+    return 1;
+}
+
+sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c, int32_t fine,
+                                      struct sluice_tds_decoder *out, struct sluice_error *err)
+{
+    *out = (struct sluice_tds_decoder){.scale = c->scale, .fine = fine};
+    (void)snprintf(out->name, sizeof out->name, "%s", c->name);
+    name_native(c, out->native);
+    if (choose_fine(c, out)) {
+        return SLUICE_OK;
+    }
+    if (strcmp(c->type, "decimal") == 0 || strcmp(c->type, "numeric") == 0) {
+        out->decode = decode_decimal;
+        out->type = (struct sluice_type){SLUICE_TYPE_DECIMAL128, c->precision, c->scale, 16};
+        return SLUICE_OK;
+    }
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        if (strcmp(c->type, plain[i].name) == 0) {
+            out->decode = plain[i].decode;
+            out->type = plain[i].type;
+            out->extension = out->decode == decode_guid ? "arrow.uuid" : NULL;
+            return SLUICE_OK;
+        }
+    }
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                            "column %.128s: type %s is not read (hint: columns: {exclude: […]})",
+                            c->name, c->type);
+}

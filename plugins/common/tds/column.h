@@ -1,0 +1,47 @@
+/*
+ * A column of SQL Server as Arrow: its type by what sys.columns says, and its values out of db-lib's rows.
+ */
+#ifndef SLUICE_COMMON_TDS_COLUMN_H
+#define SLUICE_COMMON_TDS_COLUMN_H
+
+#include "sluice/abi.h"
+#include "sluice/build.h"
+#include "sluice/error.h"
+
+/* What to do with times finer than a microsecond. */
+enum { SLUICE_TDS_FINE_FAIL = 0, SLUICE_TDS_FINE_TEXT = 1, SLUICE_TDS_FINE_TRUNCATE = 2 };
+
+/* As sys.columns and sys.types have it. */
+struct sluice_tds_column {
+    char name[132 * 4]; /* 128 characters */
+    char type[64];      /* base type, lower case */
+    int32_t max_length; /* bytes; -1 = max */
+    int32_t precision;
+    int32_t scale;
+    int32_t nullable;
+    int32_t identity;
+    int32_t computed;
+};
+
+/* A value that is not NULL into the column. DATA | ROW_LEVEL when Arrow cannot hold it. */
+struct sluice_tds_decoder;
+typedef sluice_status (*sluice_tds_decode_fn)(const struct sluice_tds_decoder *d,
+                                              struct sluice_bytes value, struct sluice_column *out,
+                                              struct sluice_error *err);
+
+struct sluice_tds_decoder {
+    sluice_tds_decode_fn decode;
+    struct sluice_type type;
+    const char *extension; /* ARROW:extension:name; NULL = none */
+    char native[80];       /* as it is declared: nvarchar(20) */
+    char name[132 * 4];    /* for messages */
+    int32_t scale;
+    int32_t fine; /* SLUICE_TDS_FINE_* */
+};
+
+/* Chooses once for a column. UNSUPPORTED names types that are not read. */
+sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *column, int32_t fine,
+                                      struct sluice_tds_decoder *out, struct sluice_error *err)
+    SLUICE_MUST_CHECK;
+
+#endif /* SLUICE_COMMON_TDS_COLUMN_H */

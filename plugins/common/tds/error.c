@@ -1,0 +1,97 @@
+#include "tds/error.h"
+
+#include <sybfront.h>
+
+#include <stdio.h>
+#include <sybdb.h>
+
+struct rule {
+    int32_t number;
+    sluice_status status;
+    uint32_t flags;
+    const char *hint;
+};
+
+/* Numbers: "Database Engine events and errors" of Microsoft's documentation. */
+static const struct rule rules[] = {
+    {18456, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "check user and password"},
+    {18452, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "check user and password; is the domain trusted?"},
+    {4060, SLUICE_E_NOT_FOUND, SLUICE_ERROR_FATAL,
+     "check option database; the login needs a user in it"},
+    {911, SLUICE_E_NOT_FOUND, SLUICE_ERROR_FATAL, "check option database"},
+    {208, SLUICE_E_NOT_FOUND, 0, NULL},
+    {207, SLUICE_E_SCHEMA, 0, NULL},
+    {229, SLUICE_E_PERMISSION, 0, "GRANT what is missing to the login's user"},
+    {230, SLUICE_E_PERMISSION, 0, "GRANT what is missing to the login's user"},
+    {262, SLUICE_E_PERMISSION, 0, "GRANT what is missing to the login's user"},
+    {1205, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, NULL}, /* deadlock victim */
+    {1222, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, NULL}, /* lock timeout */
+    {3960, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, NULL}, /* snapshot update conflict */
+    {3952, SLUICE_E_UNSUPPORTED, 0,
+     "ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON, or isolation: read_committed"},
+    {601, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, NULL}, /* data moved under a scan */
+    {701, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, NULL}, /* memory */
+    {9002, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "the transaction log is full"},
+    {40613, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {40197, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {40501, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {40143, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {40540, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {49918, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {49919, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {49920, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {10928, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL}, /* workers of Azure SQL */
+    {10929, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+    {954, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "the database is a mirror here"},
+    {976, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE,
+     "a secondary that is not readable, or only with application_intent: read_only"},
+    {978, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "application_intent: read_only is needed"},
+    {983, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "its replica is changing its role"},
+    {942, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "the database is offline"},
+    {18401, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL}, /* upgrade is running */
+    {1105, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "the filegroup is full"},
+    {18487, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "the password has expired"},
+    {18488, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "the password must be changed"},
+    {6005, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL}, /* shutdown in progress */
+    {6006, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
+};
+
+static struct rule rule_of(const struct sluice_tds_message *m)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (m->number == rules[i].number) {
+            return rules[i];
+        }
+    }
+    if (m->number == 0) { /* the connection, or what we did with it */
+        return (struct rule){0, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE,
+                             m->client == SYBECONN || m->client == SYBESOCK ||
+                                     m->client == SYBEFCON || m->client == 0
+                                 ? "check options host, port and encrypt"
+                                 : NULL};
+    }
+    if (m->severity >= 20) { /* the server ends the connection with it */
+        return (struct rule){m->number, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL};
+    }
+    return (struct rule){m->number, SLUICE_E_IO, 0, NULL};
+}
+
+sluice_status sluice_tds_error(struct sluice_error *err, const struct sluice_tds_message *m,
+                               const char *what)
+{
+    const struct rule rule = rule_of(m);
+    char number[48] = "";
+    if (m->number != 0) {
+        (void)snprintf(number, sizeof number, " (error %d, severity %d, state %d)", m->number,
+                       m->severity, m->state);
+    }
+    sluice_status status =
+        sluice_error_set(err, rule.status, rule.flags, "%s: %s%s%s%s%s", what,
+                         m->text[0] != '\0' ? m->text : "the connection to the server is lost",
+                         number, rule.hint != NULL ? " (hint: " : "",
+                         rule.hint != NULL ? rule.hint : "", rule.hint != NULL ? ")" : "");
+    if (err != NULL) {
+        err->native_code = m->number;
+    }
+    return status;
+}

@@ -1,0 +1,250 @@
+"""Full loads of SQL Server, from the stand-in (tests/support/tds), into files and into PostgreSQL, value by value.
+Nobody has run them against a real server; there is no way to name one yet."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support import proc, tls
+from support.tds import MssqlServer
+from support.tds.server import PASSWORD
+
+
+@pytest.fixture
+def ms(mssql_server: MssqlServer):
+    return mssql_server.create_database()
+
+
+@pytest.fixture
+def own_ms():
+    server = MssqlServer.create()
+    yield server
+    server.destroy()
+
+
+def pipeline(config, sink, include=("dbo.*",), **more):
+    return {"version": 1, "name": "ms", "mode": "full_load_only",
+            "sources": {"src": {"plugin": "sqlserver", "config": {"encrypt": "off", **config},
+                                "tables": {"include": list(include)}}},
+            "sinks": {"out": {"inputs": ["src"], **sink}}, **more}
+
+
+def to_files(workdir: Path, **config):
+    return {"plugin": "file", "config": {"path": str(workdir / "lake"), "compression": "none", **config}}
+
+
+def rows_of(workdir: Path, table: str) -> list[dict]:
+    """Of the newest complete load."""
+    lake = workdir / "lake"
+    manifests = [json.loads(path.read_text()) for path in sorted(lake.glob("_sluice/ms/out/commits/*.json"))]
+    run = [s["run"] for m in manifests if m["kind"] == "complete" for s in m["streams"] if s["name"] == table][-1]
+    files = [f["key"] for m in manifests if m["kind"] == "full" and m["run"] == run for f in m["files"]
+             if f["stream"] == table]
+    return [json.loads(line, parse_float=Decimal) for key in files for line in (lake / key).read_text().splitlines()]
+
+
+# type → value as T-SQL, as JSON
+TYPES = [
+    ("bit", "1", True), ("bit", "0", False), ("tinyint", "255", 255), ("smallint", "-32768", -32768),
+    ("int", "-2147483648", -2147483648), ("bigint", "-9223372036854775808", -9223372036854775808),
+    ("real", "0.1", Decimal("0.1")), ("float", "1e300", Decimal("1e+300")),
+    ("money", "-922337203685477.5808", Decimal("-922337203685477.5808")), ("money", "0", Decimal("0.0000")),
+    ("smallmoney", "-214748.3648", Decimal("-214748.3648")),
+    ("decimal(38,0)", "-99999999999999999999999999999999999999", -99999999999999999999999999999999999999),
+    ("decimal(38,38)", "0.00000000000000000000000000000000000001", Decimal("1E-38")),
+    ("decimal(1,0)", "7", 7), ("decimal(10,3)", "-1234567.891", Decimal("-1234567.891")),
+    ("decimal(20,10)", "1234567890.0123456789", Decimal("1234567890.0123456789")),
+    ("char(5)", "'ab'", "ab   "), ("varchar(20)", "'äöü'", "äöü"), ("varchar(20)", "''", ""),
+    ("nvarchar(20)", "N'héé€😀'", "héé€😀"), ("nvarchar(max)", f"N'{'ü' * 20000}'", "ü" * 20000),
+    ("nchar(3)", "N'é'", "é  "), ("text", "'long'", "long"), ("ntext", "N'ü'", "ü"), ("xml", "'<a>ü</a>'", "<a>ü</a>"),
+    ("binary(4)", "0x01", "AQAAAA=="), ("varbinary(10)", "0x00ff", "AP8="), ("varbinary(max)", "0x", ""),
+    ("image", "0x0102", "AQI="),
+    ("uniqueidentifier", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+    ("date", "'0001-01-01'", "0001-01-01"), ("date", "'9999-12-31'", "9999-12-31"),
+    ("time(0)", "'23:59:59'", "23:59:59"), ("time(6)", "'00:00:00.000001'", "00:00:00.000001"),
+    ("datetime2(6)", "'0001-01-01 00:00:00.000001'", "0001-01-01T00:00:00.000001"),
+    ("datetime2(7)", "'9999-12-31 23:59:59.9999990'", "9999-12-31T23:59:59.999999"),
+    ("datetime", "'1753-01-01'", "1753-01-01T00:00:00"),
+    ("datetime", "'2024-02-29 12:34:56.003'", "2024-02-29T12:34:56.003"),
+    ("datetime", "'2024-02-29 12:34:56.998'", "2024-02-29T12:34:56.997"),
+    ("smalldatetime", "'2079-06-06 23:59'", "2079-06-06T23:59:00"),
+    ("datetimeoffset(7)", "'2024-02-29 23:59:59.1234567 +05:30'", "2024-02-29T23:59:59.1234567+05:30"),
+    ("datetimeoffset(0)", "'0001-01-01 12:00:00 -14:00'", "0001-01-01T12:00:00-14:00"),
+]
+
+
+def test_every_type(engine, ms, workdir):
+    for number, (kind, text, _want) in enumerate(TYPES):
+        ms.execute(f"CREATE TABLE t{number:02} (id int PRIMARY KEY, v {kind})",
+                   f"INSERT INTO t{number:02} VALUES (1, {text}), (2, NULL)")
+    engine.run(pipeline(ms.config(), to_files(workdir))).expect(0)
+    for number, (kind, _text, want) in enumerate(TYPES):
+        assert rows_of(workdir, f"dbo.t{number:02}") == [{"id": 1, "v": want}, {"id": 2, "v": None}], kind
+
+
+def test_into_postgresql(engine, ms, target, workdir):
+    """Types follow the published mapping; values are the same."""
+    ms.execute("CREATE TABLE item (id int PRIMARY KEY, name nvarchar(40) NOT NULL, price money, d decimal(12,3),"
+               " at datetime2(3), g uniqueidentifier, b varbinary(20), ok bit, tiny tinyint)",
+               "INSERT INTO item VALUES (1, N'é', 1.5, -2.125, '2024-02-29 01:02:03.004',"
+               " 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 0x00ff, 1, 200),"
+               " (2, N'', NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
+    config = pipeline(ms.config(), {"plugin": "postgres", "config": target.config()})
+    engine.run(config).expect(0)
+    assert target.query("SELECT id, name, price, d, at::text, g::text, b, ok, tiny FROM dbo.item ORDER BY id") == [
+        (1, "é", Decimal("1.5000"), Decimal("-2.125"), "2024-02-29 01:02:03.004",
+         "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", b"\0\xff", True, 200),
+        (2, "", None, None, None, None, None, None, None)]
+    types = dict(target.query("SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid ="
+                              " 'dbo.item'::regclass AND attnum > 0"))
+    assert types["price"] == "numeric(19,4)" and types["d"] == "numeric(12,3)" and types["name"] == "text"
+    assert types["at"].startswith("timestamp") and types["g"] == "uuid" and types["ok"] == "boolean"
+
+
+def test_names_and_columns(engine, ms, workdir):
+    ms.execute("CREATE TABLE [x]]y'] ([a]]b] int PRIMARY KEY, [select] int, [\"q\"] nvarchar(5))",
+               "INSERT INTO [x]]y'] VALUES (1, 2, N'z')",
+               f"CREATE TABLE wide (id int PRIMARY KEY, {', '.join(f'c{i} int' for i in range(300))})",
+               "INSERT INTO wide (id, c299) VALUES (1, 7)", "CREATE TABLE empty (id int)")
+    document = pipeline(ms.config(), to_files(workdir))
+    document["sources"]["src"]["tables"]["rules"] = [{"match": "dbo.wide", "columns": {"include": ["id", "c299"]}}]
+    engine.run(document).expect(0)
+    assert rows_of(workdir, "dbo.\"x]y'\"") == [{"a]b": 1, "select": 2, '"q"': "z"}]
+    assert rows_of(workdir, "dbo.wide") == [{"id": 1, "c299": 7}] and rows_of(workdir, "dbo.empty") == []
+
+
+def test_types_that_are_not_read(engine, ms, workdir):
+    """A column is never left out in silence."""
+    ms.execute("CREATE TABLE t (id int PRIMARY KEY, place geography)", "INSERT INTO t (id) VALUES (1)",
+               "CREATE TABLE u (id int)", "INSERT INTO u VALUES (2)")
+    document = pipeline(ms.config(), to_files(workdir))
+    failed = engine.run(document).expect(1)
+    assert "dbo.t" in failed.stderr and "type geography is not read" in failed.stderr, failed.describe()
+    assert rows_of(workdir, "dbo.u") == [{"id": 2}]
+    document["sources"]["src"]["tables"]["rules"] = [{"match": "dbo.t", "columns": {"exclude": ["place"]}}]
+    engine.run(document).expect(0)
+    assert rows_of(workdir, "dbo.t") == [{"id": 1}]
+
+
+def test_fine_times(engine, ms, workdir):
+    """A seventh digit is never lost in silence."""
+    ms.execute("CREATE TABLE t (id int PRIMARY KEY, d datetime2, t time)",
+               "INSERT INTO t VALUES (1, '2024-02-29 12:34:56.1234567', '00:00:00.0000001')")
+    failed = engine.run(pipeline(ms.config(), to_files(workdir))).expect(1)
+    assert "dbo.t" in failed.stderr and "finer than a microsecond" in failed.stderr and "fine_times" in failed.stderr
+    engine.run(pipeline(ms.config(fine_times="text"), to_files(workdir))).expect(0)
+    assert rows_of(workdir, "dbo.t") == [{"id": 1, "d": "2024-02-29T12:34:56.1234567", "t": "00:00:00.0000001"}]
+    engine.run(pipeline(ms.config(fine_times="truncate"), to_files(workdir), name="ms")).expect(0)
+
+
+def test_many_rows_in_batches(engine, ms, workdir):
+    ms.execute("CREATE TABLE t (id int PRIMARY KEY, v nvarchar(30))")
+    with ms.server.connect(ms.name) as conn:
+        conn.execute("INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 30000) i")
+    engine.run(pipeline(ms.config(batch_rows=1000, packet_size=4096), to_files(workdir))).expect(0)
+    rows = rows_of(workdir, "dbo.t")
+    assert sorted(r["id"] for r in rows) == list(range(1, 30001)) and all(r["v"] == f"v{r['id']}" for r in rows)
+    assert any("ISOLATION LEVEL SNAPSHOT" in text for text in ms.server.batches)
+    assert not any("NOLOCK" in text.upper() for text in ms.server.batches)
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+@pytest.mark.parametrize("config, rc, words", [
+    ({"password": "wrong"}, 3, ["18456", "Login failed", "check user and password"]),
+    ({"database": "nope"}, 3, ["4060", "check option database"]),
+    ({"port": 1}, 3, ["connect to 127.0.0.1", "check options host, port"]),
+    ({"encrypt": "require"}, 3, ["connect to 127.0.0.1", "encrypt"]),
+    ({"host": "a\nb"}, 3, ["host has a character"]),
+    ({"isolation": "sometimes"}, 2, ["isolation", "auto", "snapshot"]),
+])
+def test_bad_settings(engine, ms, workdir, config, rc, words):
+    failed = engine.cmd("check", str(engine.write(pipeline(ms.config(**config), to_files(workdir)))))
+    assert failed.rc == rc, failed.describe()
+    for word in words:
+        assert word in failed.output, failed.describe()
+    assert PASSWORD not in failed.output
+
+
+def test_tls(engine, own_ms, workdir, tmp_path):
+    """Required and verified by default; the login is never sent in the clear."""
+    authority = tls.Authority.create(tmp_path / "one")
+    certificate, key = authority.issue("localhost")
+    own_ms.use_tls(certificate, key)
+    ms = own_ms.create_database()
+    ms.execute("CREATE TABLE t (id int)", "INSERT INTO t VALUES (1)")
+    good = ms.config(encrypt="require", ca_file=str(authority.ca_file), host="localhost")
+    engine.run(pipeline(good, to_files(workdir))).expect(0)
+    assert rows_of(workdir, "dbo.t") == [{"id": 1}]
+    stranger = tls.Authority.create(tmp_path / "other")
+    other = pipeline({**good, "ca_file": str(stranger.ca_file)}, to_files(workdir))
+    bad = engine.cmd("check", str(engine.write(other)))
+    assert bad.rc == 3, bad.describe()
+
+
+def test_server_that_hangs(engine, own_ms, workdir):
+    """In the login and between rows: deadlines fire, and the first signal ends a run that waits."""
+    ms = own_ms.create_database()
+    ms.execute("CREATE TABLE t (id int PRIMARY KEY, v nvarchar(max))")
+    with own_ms.connect(ms.name) as conn:
+        conn.execute("INSERT INTO t SELECT i, repeat('x', 2000) FROM generate_series(1, 500) i")
+    own_ms.holds["login"] = threading.Event()
+    began = time.monotonic()
+    failed = engine.cmd("check", str(engine.write(pipeline(ms.config(login_timeout="2s"), to_files(workdir)))))
+    assert failed.rc == 3 and time.monotonic() - began < 20, failed.describe()
+    own_ms.holds.pop("login").set()
+    stuck = threading.Event()
+
+    def hang(_session, row: int) -> None:
+        if row == 300:
+            stuck.wait(60)
+
+    own_ms.on_row = hang
+    retry = {"on_error": {"retry": {"max": 0}}}
+    began = time.monotonic()
+    failed = engine.run(pipeline(ms.config(query_timeout="2s"), to_files(workdir), **retry))
+    stuck.set()
+    assert failed.rc in (1, 3) and time.monotonic() - began < 40, failed.describe()
+    assert "silent for too long" in failed.stderr or "timed out" in failed.stderr, failed.describe()
+    own_ms.on_row = None
+    engine.run(pipeline(ms.config(), to_files(workdir))).expect(0)
+    assert len(rows_of(workdir, "dbo.t")) == 500
+
+
+def test_server_is_killed(engine, own_ms, workdir):
+    """In the middle of a table: tried again, and whole at the end."""
+    ms = own_ms.create_database()
+    ms.execute("CREATE TABLE t (id int PRIMARY KEY, v nvarchar(max))")
+    with own_ms.connect(ms.name) as conn:
+        conn.execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 2000) i")
+    cut = []
+
+    def kill(_session, row: int) -> None:
+        if row == 1500 and not cut:
+            cut.append(row)
+            threading.Thread(target=lambda: (own_ms.kill9(), own_ms.start())).start()
+            time.sleep(0.5)
+
+    own_ms.on_row = kill
+    retry = {"on_error": {"retry": {"max": 20, "backoff": "100ms", "cap": "500ms"}}}
+    engine.run(pipeline(ms.config(), to_files(workdir), **retry)).expect(0)
+    assert cut and sorted(r["id"] for r in rows_of(workdir, "dbo.t")) == list(range(1, 2001))
+
+
+def test_failover_partner(engine, ms, workdir):
+    """Nobody is at `host`; the partner is asked, and when nobody is there either both are named."""
+    ms.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    config = ms.config()
+    away = {**config, "port": proc.free_port(), "application_intent": "read_only"}
+    partner = f"{config['host']},{config['port']}"
+    engine.run(pipeline({**away, "failover_partner": partner}, to_files(workdir))).expect(0)
+    assert rows_of(workdir, "dbo.t") == [{"id": 1}, {"id": 2}]
+    nobody = f"127.0.0.1,{proc.free_port()}"
+    bad = engine.cmd("check", str(engine.write(pipeline({**away, "failover_partner": nobody}, to_files(workdir)))))
+    assert bad.rc != 0 and "failover_partner 127.0.0.1 neither" in bad.output, bad.describe()
