@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import pg, proc, s3, shared, sluice
+from support.tds import MssqlServer
 
 CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
@@ -74,6 +75,14 @@ def pg_server() -> pg.PgServer:
     return need(lambda: shared.get("pg"))
 
 
+@pytest.fixture(scope="session")
+def mssql_server(pg_server: pg.PgServer) -> Iterator[MssqlServer]:
+    """A stand-in for SQL Server; see support/tds. A test that breaks it makes its own."""
+    server = MssqlServer(pg_server)
+    yield server
+    server.destroy()
+
+
 @pytest.fixture
 def db(pg_server: pg.PgServer) -> Iterator[pg.PgDatabase]:
     """An empty database."""
@@ -82,10 +91,32 @@ def db(pg_server: pg.PgServer) -> Iterator[pg.PgDatabase]:
 
 
 @pytest.fixture
+def target(pg_server: pg.PgServer) -> Iterator[pg.PgDatabase]:
+    """Another empty database: where rows go."""
+    with pg_server.database("to") as database:
+        yield database
+
+
+@pytest.fixture
 def hostile_db(pg_server: pg.PgServer) -> Iterator[pg.PgDatabase]:
     """An empty database whose settings change how values are printed."""
     with pg_server.database("h", hostile=True) as database:
         yield database
+
+
+@pytest.fixture
+def own_server() -> Iterator[Callable[..., pg.PgServer]]:
+    """own_server(settings, fsync=…) → a PostgreSQL of this test alone, to be killed, copied and broken."""
+    made: list[pg.PgServer] = []
+
+    def make(settings: dict[str, str] | None = None, fsync: bool = False) -> pg.PgServer:
+        server = need(lambda: pg.PgServer.create(settings, fsync))
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.destroy()
 
 
 @pytest.fixture(scope="session")

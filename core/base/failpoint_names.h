@@ -41,6 +41,15 @@
     X("lake.after_manifest", FAILS, "a manifest is there, as if its reply were lost")            \
     X("lake.before_file", FAILS, "a file is written and about to be finished")                   \
     X("lake.before_manifest", FAILS, "files are whole, the manifest is about to be written")     \
+    X("pgsink.after_commit", FAILS, "the target has changes, as if its reply were lost")         \
+    X("pgsink.after_load_commit", FAILS,                                                         \
+      "the target has rows of a load, as if its reply were lost")                                \
+    X("pgsink.before_advance", FAILS, "a few changes are about to be sent in one go")            \
+    X("pgsink.before_commit", FAILS, "changes are in the open transaction of the target")        \
+    X("pgsink.before_copy_end", FAILS, "COPY has all rows, it is not ended")                     \
+    X("pgsink.before_ddl", FAILS, "a table of the target is about to be made or altered")        \
+    X("pgsink.before_load_commit", FAILS, "rows of a load are in the open transaction")          \
+    X("pgsink.before_swap", FAILS, "a load is whole and about to take the place of the table")   \
     X("postgres.after_publication", FAILS, "the publication is there, the slot is not")          \
     X("postgres.after_slot", FAILS, "the slot is there, nothing was read under its snapshot")    \
     X("postgres.after_slot_drop", FAILS, "retire dropped the slot, the publication is there")    \

@@ -13,6 +13,7 @@ struct plan {
     struct sluice_cli *cli;
     struct sluice_cli_table table;
     struct sluice_str columns; /* --columns */
+    struct sluice_str ddl;     /* statements at targets */
     json_t *list;
     int32_t mode;
     size_t refused;
@@ -83,7 +84,32 @@ static void add_json(struct plan *plan, const struct sluice_plan_stream *s)
     if (s->desc != NULL) {
         sluice_cli_stream_json(s->desc, 1, object);
     }
+    if (s->target != NULL) {
+        json_t *statements = json_array();
+        for (size_t i = 0; i < s->statement_count; i++) {
+            (void)json_array_append_new(statements, sluice_cli_json_message(s->statements[i]));
+        }
+        (void)json_object_set_new(object, "target", sluice_cli_json_text(s->target));
+        (void)json_object_set_new(object, "statements", statements);
+    }
     (void)json_array_append_new(plan->list, object);
+}
+
+/* Where the rows go, if the name differs, and what is run there first. */
+static void add_statements(struct plan *plan, const struct sluice_plan_stream *s)
+{
+    if (s->statement_count == 0) {
+        return;
+    }
+    sluice_cli_text_escape(&plan->ddl, s->stream);
+    sluice_str_append(&plan->ddl, " in ");
+    sluice_cli_text_escape(&plan->ddl, s->sink);
+    sluice_str_append_char(&plan->ddl, '\n');
+    for (size_t i = 0; i < s->statement_count; i++) {
+        sluice_str_append(&plan->ddl, "  ");
+        sluice_cli_text_escape(&plan->ddl, s->statements[i]);
+        sluice_str_append(&plan->ddl, ";\n");
+    }
 }
 
 static sluice_status visit(void *ctx, const struct sluice_plan_stream *s)
@@ -103,8 +129,14 @@ static sluice_status visit(void *ctx, const struct sluice_plan_stream *s)
                 : s->action == SLUICE_PLAN_SKIP && plan->mode == SLUICE_MODE_FULL_LOAD_ONLY
                     ? SLUICE_STYLE_DIM
                     : SLUICE_STYLE_GOOD;
-    sluice_cli_table_addf(&plan->table, SLUICE_STYLE_NAME, "%s%s%s", s->stream, same ? "" : " -> ",
-                          same ? "" : s->stream_out);
+    if (s->target != NULL && strcmp(s->target, s->stream) != 0) {
+        sluice_cli_table_addf(&plan->table, SLUICE_STYLE_NAME, "%s -> %s", s->stream, s->target);
+    }
+    else {
+        sluice_cli_table_addf(&plan->table, SLUICE_STYLE_NAME, "%s%s%s", s->stream,
+                              same ? "" : " -> ", same ? "" : s->stream_out);
+    }
+    add_statements(plan, s);
     sluice_cli_table_add(&plan->table, SLUICE_STYLE_NONE, s->source);
     sluice_cli_table_add(&plan->table, SLUICE_STYLE_NONE, s->sink);
     sluice_cli_table_add(&plan->table, style, action_name(plan, s));
@@ -321,6 +353,13 @@ int sluice_cli_plan(struct sluice_cli *cli)
             sluice_str_append(&text, "'sluice check' says whether changes can be captured here\n");
         }
         sluice_cli_out_always(cli, &text);
+        if (plan.ddl.size > 0) {
+            struct sluice_str head = SLUICE_STR_INIT;
+            sluice_str_append(&head, "\nat the target, before the first row\n");
+            sluice_cli_out_always(cli, &head);
+            sluice_cli_out_always(cli, &plan.ddl);
+            sluice_str_free(&head);
+        }
         if (plan.columns.size > 0) {
             sluice_str_append_char(&text, '\n');
             sluice_cli_out_always(cli, &text);
@@ -333,6 +372,7 @@ int sluice_cli_plan(struct sluice_cli *cli)
     }
     sluice_cli_table_free(&plan.table);
     sluice_str_free(&plan.columns);
+    sluice_str_free(&plan.ddl);
     sluice_str_free(&text);
     sluice_pipeline_free(pipeline);
     return code;

@@ -8,6 +8,7 @@
 #include "log/log.h"
 #include "options.h"
 #include "progress.h"
+#include "text.h"
 
 /* What the signal thread may reach. */
 struct run {
@@ -73,6 +74,65 @@ static void add_summary_json(const struct sluice_run_view *view,
     (void)json_object_set_new(object, "error", error);
 }
 
+/* Rows and tables that sinks refused. */
+struct refusals {
+    struct sluice_str text;
+    json_t *list; /* NULL = text is wanted */
+    uint64_t rows;
+    uint32_t tables;
+};
+
+static void add_refusal(void *ctx, const char *sink, const struct sluice_sink_report *report)
+{
+    struct refusals *out = ctx;
+    int quarantined = (report->flags & SLUICE_REPORT_QUARANTINED) != 0;
+    out->rows += report->rejected;
+    out->tables += quarantined ? 1u : 0u;
+    if (out->list != NULL) {
+        json_t *object = json_object();
+        (void)json_object_set_new(object, "sink", sluice_cli_json_text(sink));
+        (void)json_object_set_new(object, "stream", sluice_cli_json_text(report->stream));
+        (void)json_object_set_new(object, "rejected", json_integer((json_int_t)report->rejected));
+        (void)json_object_set_new(object, "quarantined", json_boolean(quarantined));
+        (void)json_object_set_new(
+            object, "reason", quarantined ? sluice_cli_json_message(report->reason) : json_null());
+        (void)json_array_append_new(out->list, object);
+        return;
+    }
+    sluice_cli_text_escape(&out->text, report->stream);
+    sluice_str_printf(&out->text, " in %s: ", sink);
+    if (report->rejected > 0) {
+        sluice_str_printf(&out->text, "%llu row%s refused", (unsigned long long)report->rejected,
+                          report->rejected == 1 ? "" : "s");
+    }
+    if (quarantined) {
+        sluice_str_printf(&out->text, "%sset aside: ", report->rejected > 0 ? "; " : "");
+        sluice_cli_text_escape(&out->text, report->reason != NULL ? report->reason : "no reason");
+    }
+    sluice_str_append_char(&out->text, '\n');
+}
+
+/* Says what was refused; answers the exit code. */
+static int report_refusals(struct sluice_cli *cli, const struct sluice_pipeline *pipeline,
+                           struct refusals *refusals)
+{
+    if (refusals->rows == 0 && refusals->tables == 0) {
+        return SLUICE_EXIT_OK;
+    }
+    sluice_cli_out(cli, &refusals->text);
+    if (refusals->rows > 0) {
+        sluice_cli_warn(cli, "%s: %llu rows were refused by their target: sluice dlq list %s",
+                        pipeline->name, (unsigned long long)refusals->rows, pipeline->file);
+    }
+    if (refusals->tables > 0) {
+        sluice_cli_warn(cli,
+                        "%s: %u tables are set aside: mend the cause, then sluice state resync %s "
+                        "--stream TABLE, and run again",
+                        pipeline->name, refusals->tables, pipeline->file);
+    }
+    return SLUICE_EXIT_REJECTED;
+}
+
 static const char *choose_outcome(const struct run *run, const struct sluice_run_view *view,
                                   const struct sluice_error *err)
 {
@@ -88,7 +148,8 @@ static const char *choose_outcome(const struct run *run, const struct sluice_run
 
 /* Prints what came of a run; answers its exit code. */
 static int report(struct run *run, const struct sluice_run_view *view,
-                  const struct sluice_pipeline *pipeline, const struct sluice_error *err)
+                  const struct sluice_pipeline *pipeline, struct refusals *refusals,
+                  const struct sluice_error *err)
 {
     struct sluice_cli *cli = run->cli;
     struct sluice_str text = SLUICE_STR_INIT;
@@ -102,6 +163,7 @@ static int report(struct run *run, const struct sluice_run_view *view,
                                       sluice_cli_json_time(sluice_now_us(SLUICE_CLOCK_WALL)));
         }
         add_summary_json(view, pipeline, outcome, err, object);
+        (void)json_object_set(object, "refused", refusals->list);
         if (cli->json) {
             json_t *copy = json_deep_copy(object);
             (void)json_object_del(copy, "event");
@@ -120,6 +182,7 @@ static int report(struct run *run, const struct sluice_run_view *view,
         sluice_cli_out(cli, &text);
     }
     sluice_str_free(&text);
+    code = report_refusals(cli, pipeline, refusals);
     if (err->status < 0) {
         code = sluice_cli_error_report(cli, pipeline->name, err);
     }
@@ -183,7 +246,12 @@ static int run_pipeline(struct run *run, const struct sluice_pipeline *pipeline)
     if (status >= 0 || (status == SLUICE_E_CANCELLED && asked_to_stop(run))) {
         sluice_error_clear(&err);
     }
-    code = report(run, &progress.view, pipeline, &err);
+    struct refusals refusals = {
+        .list = cli->json || run->how == SLUICE_PROGRESS_HOW_JSON ? json_array() : NULL};
+    sluice_engine_reports(engine, add_refusal, &refusals);
+    code = report(run, &progress.view, pipeline, &refusals, &err);
+    json_decref(refusals.list);
+    sluice_str_free(&refusals.text);
 out:
     sluice_cli_progress_free(&progress);
     sluice_engine_destroy(engine);
@@ -191,6 +259,15 @@ out:
         sluice_state_close(state);
     }
     return code;
+}
+
+/* The most telling code: environment and configuration before a table that failed, and refused rows, a
+ * run that ended well otherwise, last. */
+static int worse(int a, int b)
+{
+    int rank_a = a == SLUICE_EXIT_REJECTED ? 0 : a;
+    int rank_b = b == SLUICE_EXIT_REJECTED ? 0 : b;
+    return rank_b > rank_a || (rank_a == rank_b && b > a) ? b : a;
 }
 
 static int run_all(struct run *run, struct sluice_pipeline **pipelines, size_t count)
@@ -205,8 +282,7 @@ static int run_all(struct run *run, struct sluice_pipeline **pipelines, size_t c
             break;
         }
         int one = run_pipeline(run, pipelines[i]);
-        /* The most telling code: environment and configuration before a table that failed. */
-        code = one > code ? one : code;
+        code = worse(code, one);
     }
     if (count > 0 && cli->json) {
         json_t *list = json_object_get(cli->result, "pipelines");

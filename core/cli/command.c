@@ -61,6 +61,13 @@ const struct sluice_cli_option sluice_cli_options[SLUICE_OPT_COUNT] = {
      "The folder that holds the state, instead of the one of a pipeline file."},
     {SLUICE_OPT_STREAM, 0, 0, "stream", "NAME", NULL, 0, 0, "This table alone."},
     {SLUICE_OPT_YES, 'y', 0, "yes", NULL, NULL, 0, 0, "Does not ask."},
+    {SLUICE_OPT_WINDOW, 0, 0, "window", "TIME", NULL, 0, 0,
+     "A row that differs counts as different once the source has left it alone for so long; 10s. "
+     "0s: at once."},
+    {SLUICE_OPT_ROWS, 0, 0, "rows", "N", NULL, 0, 1000000,
+     "Differing rows that are shown of each table; 20."},
+    {SLUICE_OPT_ROW, 0, 0, "row", "FILE", NULL, 0, 0,
+     "A JSON object that is written in place of what the letter holds."},
     {SLUICE_OPT_MAN, 0, 0, "man", NULL, NULL, 0, 0, "Prints the man page."},
 };
 
@@ -121,6 +128,25 @@ const struct sluice_cli_command sluice_cli_commands[] = {
      SLUICE_CLI_SIGNAL_DEFAULT, B(STATE) | B(SET) | B(STREAM) | B(YES), sluice_cli_state_resync,
      "Has one table loaded anew by the next run, while the feed goes on",
      "The same as state reset --stream NAME, which it needs. For all tables: state reset."},
+    {"verify", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL,
+     B(SET) | B(STREAM) | B(WINDOW) | B(ROWS), sluice_cli_verify,
+     "Compares the sources with what the targets have",
+     "Counts and checksums by key first, then the rows where they differ, which are shown. While "
+     "changes flow, rows that differ are looked at again until both ends agree, or the source has "
+     "left them alone for --window.\n"
+     "Exit code 4 where something differs."},
+    {"dlq list", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL, B(SET) | B(STREAM),
+     sluice_cli_dlq_list, "Lists rows that targets refused and that were kept",
+     "With on_error: {rows: dlq} a sink over tables keeps them as dead letters, in the target."},
+    {"dlq show", "FILE ID", SLUICE_CLI_WORDS_FILES, 2, 2, SLUICE_CLI_SIGNAL_CANCEL,
+     B(SET) | B(STREAM), sluice_cli_dlq_show, "Shows one dead letter with its row", NULL},
+    {"dlq replay", "FILE ID… | FILE --all", SLUICE_CLI_WORDS_FILES, 1, ANY,
+     SLUICE_CLI_SIGNAL_CANCEL, B(SET) | B(STREAM) | B(ALL) | B(ROW), sluice_cli_dlq_replay,
+     "Writes dead letters into their tables again",
+     "Each in a transaction of its own, which also marks the letter. What the target says, and the "
+     "letter stays. Inserts are inserted, updates update the row of that key, deletes delete it: a "
+     "row that changed since is not looked at.\n"
+     "Exit code 4 where some letter stays."},
     {"retire", "FILE", SLUICE_CLI_WORDS_FILES, 1, 1, SLUICE_CLI_SIGNAL_CANCEL, B(SET) | B(YES),
      sluice_cli_retire, "Drops what a pipeline made at its sources, for good",
      "A source keeps its log for a pipeline with changes even while it does not run (PostgreSQL: a "

@@ -50,9 +50,8 @@ static const struct sluice_option parallelism =
     RANGE(SLUICE_OPTION_INT, "parallelism", NULL, 0, 1, 64,
           "Shards that are read at once. Default: the number of processors.");
 
-/* In the order of SLUICE_SCHEMA_* and SLUICE_TRUNCATE_*, which begin at 1. */
+/* In the order of SLUICE_SCHEMA_*, which begins at 1. */
 static const char *const schemas[] = {"evolve", "freeze", "stop", NULL};
-static const char *const truncates[] = {"apply", "ignore", "fail", NULL};
 
 static const struct sluice_option schema = {
     (uint32_t)sizeof(struct sluice_option),
@@ -101,6 +100,15 @@ static const struct sluice_option inputs = {
 
 const struct sluice_option *const sluice_engine_source[] = {&plugin, NULL};
 const struct sluice_option *const sluice_engine_node[] = {&plugin, &inputs, NULL};
+
+/* In the order of SLUICE_TABLES_*, which begins at 1. */
+static const char *const table_errors[] = {"stop", "quarantine", NULL};
+static const struct sluice_option on_table_error = SLUICE_OPT_ENUM(
+    "on_table_error", "stop", 0, table_errors,
+    "What happens when a table fails for good while its changes are written: stop ends the run;"
+    " quarantine sets that table aside with its reason while the others go on, until `sluice state"
+    " resync` has it loaded anew. For sinks over tables.");
+const struct sluice_option *const sluice_engine_sink[] = {&plugin, &inputs, &on_table_error, NULL};
 
 /* ---- state ---- */
 
@@ -170,25 +178,6 @@ const struct sluice_option *const sluice_engine_batch_source[] = {&source_rows, 
 const struct sluice_option *const sluice_engine_batch_sink[] = {&sink_rows, &sink_bytes,
                                                                 &sink_interval, NULL};
 const struct sluice_option *const sluice_engine_snapshot[] = {&split, NULL};
-
-/* ---- write ---- */
-
-static const struct sluice_option truncate_at = {
-    (uint32_t)sizeof(struct sluice_option),
-    SLUICE_OPTION_ENUM,
-    0,
-    0,
-    "truncate",
-    "apply",
-    0,
-    0,
-    truncates,
-    "What happens when a table is truncated while its changes are followed: apply hands it on in "
-    "its"
-    " place between the rows, ignore leaves it out, fail stops the pipeline there.",
-    NULL};
-
-const struct sluice_option *const sluice_engine_write[] = {&truncate_at, NULL};
 
 /* ---- tables ---- */
 

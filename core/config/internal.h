@@ -98,6 +98,11 @@ extern const struct sluice_option *const sluice_engine_batch_source[];
 extern const struct sluice_option *const sluice_engine_batch_sink[];
 extern const struct sluice_option *const sluice_engine_snapshot[];
 extern const struct sluice_option *const sluice_engine_write[];
+extern const struct sluice_option *const sluice_engine_write_rule[]; /* without defaults */
+extern const struct sluice_option *const sluice_engine_route[];
+extern const struct sluice_option *const sluice_engine_route_rule[];
+extern const struct sluice_option *const sluice_engine_sink_error[]; /* on_error of a sink */
+extern const struct sluice_option *const sluice_engine_sink[];       /* a node of sinks */
 extern const struct sluice_option *const sluice_engine_tables[];
 extern const struct sluice_option *const sluice_engine_defaults[];
 extern const struct sluice_option *const sluice_engine_rule[];

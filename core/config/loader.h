@@ -32,9 +32,17 @@ const struct sluice_yaml *sluice_load_key(const struct sluice_yaml *map, const c
 struct sluice_config *sluice_load_check(struct sluice_loader *ld, const struct sluice_yaml *map,
                                         const char *key, const struct sluice_option *const *options,
                                         const struct sluice_check *check);
-/* `retry` of map.on_error, laid over *out. */
+/* `retry` of map.on_error, laid over *out. `sink` may be NULL: else what a sink's on_error says beside. */
 void sluice_load_on_error(struct sluice_loader *ld, const struct sluice_yaml *map,
-                          const struct sluice_option *const *options, struct sluice_retry *out);
+                          const struct sluice_option *const *options, struct sluice_retry *out,
+                          struct sluice_pipeline_node *sink);
+/* `write`, `route`, `on_error.rows` and `on_table_error` of a sink. */
+void sluice_load_write(struct sluice_loader *ld, const struct sluice_yaml *map,
+                       struct sluice_pipeline_node *node);
+void sluice_load_write_free(struct sluice_pipeline_node *node);
+/* The patterns of map[key], a text or a list of texts; `if_empty` is the hint for an empty list. */
+void sluice_load_check_patterns(struct sluice_loader *ld, const struct sluice_yaml *map,
+                                const char *key, const char *if_empty);
 void sluice_load_nodes(struct sluice_loader *ld, const struct sluice_yaml *root, int32_t kind);
 void sluice_load_tables(struct sluice_loader *ld, const struct sluice_yaml *map,
                         struct sluice_tables *out);

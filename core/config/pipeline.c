@@ -79,15 +79,30 @@ struct sluice_config *sluice_load_check(struct sluice_loader *ld, const struct s
     return config;
 }
 
+/* What on_error of a sink says of rows. */
+static void take_rows(struct sluice_pipeline_node *sink, const struct sluice_config *config)
+{
+    struct sluice_value rows = sluice_config_value(config, "rows");
+    struct sluice_value max = sluice_config_value(config, "max_rejected");
+    sink->on_row_error = rows.is_set ? (int32_t)rows.number + 1 : SLUICE_ROWS_STOP;
+    sink->max_rejected = max.is_set ? (uint64_t)max.number : 0;
+}
+
 void sluice_load_on_error(struct sluice_loader *ld, const struct sluice_yaml *map,
-                          const struct sluice_option *const *options, struct sluice_retry *out)
+                          const struct sluice_option *const *options, struct sluice_retry *out,
+                          struct sluice_pipeline_node *sink)
 {
     static const char *const others[] = {"retry", NULL};
     static const char *const reserved[] = {"dlq", "stop_after", NULL};
     const struct sluice_check outer = {.others = others, .reserved = reserved};
     const struct sluice_check inner = {0};
     const struct sluice_yaml *node = sluice_yaml_get(map, "on_error");
-    sluice_config_free(sluice_load_check(ld, map, "on_error", sluice_engine_none, &outer));
+    struct sluice_config *own = sluice_load_check(
+        ld, map, "on_error", sink != NULL ? sluice_engine_sink_error : sluice_engine_none, &outer);
+    if (sink != NULL) {
+        take_rows(sink, own);
+    }
+    sluice_config_free(own);
     if (node == NULL || node->kind != SLUICE_YAML_MAPPING) {
         return;
     }
@@ -190,7 +205,7 @@ static void load_top(struct sluice_loader *ld, const struct sluice_yaml *root)
     load_name(ld, root, &name);
     sluice_config_free(top);
     load_state(ld, root);
-    sluice_load_on_error(ld, root, sluice_engine_retry, &ld->p->retry);
+    sluice_load_on_error(ld, root, sluice_engine_retry, &ld->p->retry, NULL);
 }
 
 static struct sluice_pipeline *load_root(const struct sluice_yaml *root,
@@ -299,6 +314,7 @@ void sluice_pipeline_free(struct sluice_pipeline *pipeline)
         struct sluice_pipeline_node *node = &pipeline->nodes[i];
         sluice_config_free(node->config);
         sluice_load_tables_free(&node->tables);
+        sluice_load_write_free(node);
         sluice_free(node->inputs);
         sluice_free(node->plugin);
         sluice_free(node->id);

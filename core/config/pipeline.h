@@ -29,6 +29,40 @@ enum {
 /* What happens to a TRUNCATE at the source. */
 enum { SLUICE_TRUNCATE_APPLY = 1, SLUICE_TRUNCATE_IGNORE = 2, SLUICE_TRUNCATE_FAIL = 3 };
 
+/* Which columns rows are found by in a sink. */
+enum { SLUICE_KEY_SOURCE = 1, SLUICE_KEY_NONE = 2, SLUICE_KEY_COLUMNS = 3 };
+
+/* `write:` of a sink, or one entry of `write.rules`, laid over what stands before it. Numbers are the ABI's
+ * (SLUICE_WRITE_*, SLUICE_DELETES_*, SLUICE_DUPLICATES_*); 0 and NULL = not set. */
+struct sluice_write_rule {
+    char *match; /* over the stream name as it reaches the sink; NULL = all */
+    int32_t mode;
+    int32_t key; /* SLUICE_KEY_* */
+    int32_t deletes;
+    int32_t duplicates;
+    int32_t truncate; /* SLUICE_TRUNCATE_* */
+    char **key_columns;
+    size_t key_count;
+    char *soft_column;
+    int metadata_set;
+    uint32_t metadata; /* SLUICE_META_* */
+    char *metadata_prefix;
+};
+
+enum { SLUICE_CASE_KEEP = 1, SLUICE_CASE_LOWER = 2, SLUICE_CASE_UPPER = 3 };
+enum { SLUICE_LONG_NAMES_FAIL = 1, SLUICE_LONG_NAMES_HASH = 2 };
+
+/* `route:` of a sink, or one entry of `route.rules`. */
+struct sluice_route_rule {
+    char *match;
+    char *to;        /* "{schema}.{table}" */
+    int32_t letters; /* SLUICE_CASE_* */
+    char *prefix;
+    char *suffix;
+    int32_t long_names; /* SLUICE_LONG_NAMES_* */
+    int32_t merge;      /* 1 = false, 2 = true */
+};
+
 struct sluice_tables {
     char **include; /* globs, "re:" + POSIX extended regex (whole name); none = all tables */
     size_t include_count;
@@ -60,11 +94,17 @@ struct sluice_pipeline_node {
     struct sluice_config *config;
     size_t *inputs; /* indexes of nodes: transforms and sinks */
     size_t input_count;
-    struct sluice_tables tables;    /* sources */
-    struct sluice_batch_rule batch; /* sinks (rotation, commit), sources (size of batches) */
-    uint64_t split_bytes;           /* sources: snapshot.split; 0 = the source's choice */
-    struct sluice_retry retry;      /* on_error.retry, the pipeline's where not given */
-    int32_t truncate;               /* sinks: write.truncate, SLUICE_TRUNCATE_* */
+    struct sluice_tables tables;      /* sources */
+    struct sluice_batch_rule batch;   /* sinks (rotation, commit), sources (size of batches) */
+    uint64_t split_bytes;             /* sources: snapshot.split; 0 = the source's choice */
+    struct sluice_retry retry;        /* on_error.retry, the pipeline's where not given */
+    struct sluice_write_rule *writes; /* sinks: what stands in `write`, then its rules */
+    size_t write_count;
+    struct sluice_route_rule *routes;
+    size_t route_count;
+    int32_t on_row_error;   /* sinks: SLUICE_ROWS_* */
+    int32_t on_table_error; /* sinks: SLUICE_TABLES_* */
+    uint64_t max_rejected;  /* sinks: on_error.max_rejected; 0 = any */
 };
 
 struct sluice_pipeline {
@@ -126,6 +166,13 @@ static inline int sluice_pattern_match(const char *pattern, const char *stream)
 /* The rules that apply to the stream, folded. Borrowed strings. */
 void sluice_tables_rule(const struct sluice_tables *tables, const char *stream,
                         struct sluice_table_rule *out);
+
+/* What `write` and `route` of a sink say of a stream, folded over the defaults: every member is set but
+ * `match`, `key_columns` unless key is COLUMNS. Borrowed strings. */
+void sluice_write_fold(const struct sluice_pipeline_node *sink, const char *stream,
+                       struct sluice_write_rule *out);
+void sluice_route_fold(const struct sluice_pipeline_node *sink, const char *stream,
+                       struct sluice_route_rule *out);
 
 /* JSON Schema (draft 2020-12) of pipeline files over the given components, as text; NULL = out of
  * memory. Free with sluice_free. */

@@ -15,13 +15,13 @@ struct kind_rule {
 static const char *const source_keys[] = {"config", "tables",   "snapshot",
                                           "batch",  "on_error", NULL};
 static const char *const transform_keys[] = {"config", NULL};
-static const char *const sink_keys[] = {"config", "batch", "write", "on_error", NULL};
-static const char *const reserved_keys[] = {"route", "parallelism", NULL};
+static const char *const sink_keys[] = {"config", "batch", "write", "route", "on_error", NULL};
+static const char *const reserved_keys[] = {"parallelism", NULL};
 
 static const struct kind_rule kind_rules[] = {
     {SLUICE_SOURCE, "sources", sluice_engine_source, source_keys},
     {SLUICE_TRANSFORM, "transforms", sluice_engine_node, transform_keys},
-    {SLUICE_SINK, "sinks", sluice_engine_node, sink_keys},
+    {SLUICE_SINK, "sinks", sluice_engine_sink, sink_keys},
 };
 
 #define SCHEMA_PLACE "schema stands at the top of the file, or in tables.defaults and tables.rules"
@@ -34,21 +34,25 @@ static const struct {
 } misplaced[] = {
     {SLUICE_SOURCE, "inputs", "a source has no inputs"},
     {SLUICE_SOURCE, "write", "write belongs to sinks"},
+    {SLUICE_SOURCE, "route", "route belongs to sinks"},
+    {SLUICE_SOURCE, "on_table_error", "on_table_error belongs to sinks"},
     {SLUICE_SOURCE, "schema", SCHEMA_PLACE},
     {SLUICE_TRANSFORM, "tables", "tables are chosen at sources, not at transforms"},
     {SLUICE_TRANSFORM, "snapshot", "snapshot belongs to sources"},
     {SLUICE_TRANSFORM, "batch", "batch belongs to sources and sinks"},
     {SLUICE_TRANSFORM, "on_error", "on_error belongs to sources and sinks"},
     {SLUICE_TRANSFORM, "write", "write belongs to sinks"},
+    {SLUICE_TRANSFORM, "route", "route belongs to sinks"},
+    {SLUICE_TRANSFORM, "on_table_error", "on_table_error belongs to sinks"},
     {SLUICE_TRANSFORM, "schema", SCHEMA_PLACE},
     {SLUICE_SINK, "tables", "tables are chosen at sources, not at sinks"},
     {SLUICE_SINK, "snapshot", "snapshot belongs to sources"},
     {SLUICE_SINK, "schema", SCHEMA_PLACE},
 };
 /* All keys that belong beside `config:`; also those of `misplaced`. */
-static const char *const beside_keys[] = {"plugin",   "inputs", "config",   "tables",
-                                          "snapshot", "batch",  "on_error", "route",
-                                          "write",    "schema", NULL};
+static const char *const beside_keys[] = {"plugin",   "inputs", "config",         "tables",
+                                          "snapshot", "batch",  "on_error",       "route",
+                                          "write",    "schema", "on_table_error", NULL};
 
 const char *sluice_kind_name(int32_t kind)
 {
@@ -206,17 +210,6 @@ static void load_snapshot(struct sluice_loader *ld, struct sluice_pipeline_node 
     sluice_config_free(snapshot);
 }
 
-static void load_write(struct sluice_loader *ld, struct sluice_pipeline_node *node,
-                       const struct sluice_yaml *map)
-{
-    static const char *const reserved[] = {"mode", "key", "delete", "unchanged", NULL};
-    const struct sluice_check check = {.reserved = reserved};
-    struct sluice_config *write = sluice_load_check(ld, map, "write", sluice_engine_write, &check);
-    struct sluice_value truncate = sluice_config_value(write, "truncate");
-    node->truncate = truncate.is_set ? (int32_t)truncate.number + 1 : SLUICE_TRUNCATE_APPLY;
-    sluice_config_free(write);
-}
-
 static void load_node(struct sluice_loader *ld, const struct kind_rule *rule,
                       const struct sluice_yaml *key, const struct sluice_yaml *map)
 {
@@ -265,10 +258,11 @@ static void load_node(struct sluice_loader *ld, const struct kind_rule *rule,
     }
     if (rule->kind != SLUICE_TRANSFORM) {
         load_batch(ld, node, map);
-        sluice_load_on_error(ld, map, sluice_engine_node_retry, &node->retry);
+        sluice_load_on_error(ld, map, sluice_engine_node_retry, &node->retry,
+                             rule->kind == SLUICE_SINK ? node : NULL);
     }
     if (rule->kind == SLUICE_SINK) {
-        load_write(ld, node, map);
+        sluice_load_write(ld, map, node);
     }
     if (rule->kind == SLUICE_SOURCE) {
         load_snapshot(ld, node, map);

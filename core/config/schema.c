@@ -259,9 +259,10 @@ static void set_property(json_t *object, const char *key, json_t *value, const c
     (void)json_object_set_new(json_object_get(object, "properties"), key, value);
 }
 
-static json_t *retry_schema(const struct sluice_option *const *options)
+static json_t *on_error_schema(const struct sluice_option *const *options,
+                               const struct sluice_option *const *beside)
 {
-    json_t *on_error = closed_object();
+    json_t *on_error = options_schema(beside);
     set_property(on_error, "retry", or_null(options_schema(options)),
                  "How often, and after what waits, an error that may pass is tried again.");
     return or_null(on_error);
@@ -287,6 +288,17 @@ static json_t *tables_schema(void)
     return or_null(tables);
 }
 
+/* A mapping with more of its kind under `rules`. */
+static json_t *ruled_schema(const struct sluice_option *const *options,
+                            const struct sluice_option *const *rule)
+{
+    json_t *schema = options_schema(options);
+    set_property(schema, "rules",
+                 or_null(json_pack("{s:s,s:o}", "type", "array", "items", options_schema(rule))),
+                 "What holds for some tables; each rule is laid over those before.");
+    return or_null(schema);
+}
+
 static json_t *config_name(const struct sluice_component *component)
 {
     return json_sprintf("%s.%s", sluice_kind_name(component->kind), component->name);
@@ -300,6 +312,20 @@ static void add_null(json_t *names, const char *name)
     }
 }
 
+/* What sinks that keep no tables must not be given: see refuse_without_tables in write.c. */
+static void forbid_tables(json_t *then)
+{
+    json_t *properties = json_object_get(then, "properties");
+    (void)json_object_set_new(
+        properties, "write",
+        json_pack("{s:{s:[s,s]}}", "propertyNames", "enum", "truncate", "rules"));
+    (void)json_object_set_new(properties, "route", json_pack("{s:i}", "maxProperties", 0));
+    (void)json_object_set_new(
+        properties, "on_error",
+        json_pack("{s:{s:b,s:b}}", "properties", "rows", 0, "max_rejected", 0));
+    (void)json_object_set_new(properties, "on_table_error", json_false());
+}
+
 /* "if the plugin is NAME, config is what NAME takes" */
 static json_t *config_condition(const struct sluice_component *component)
 {
@@ -309,6 +335,9 @@ static json_t *config_condition(const struct sluice_component *component)
     json_t *then = json_pack("{s:{s:o}}", "properties", "config", config);
     if (required) {
         (void)json_object_set_new(then, "required", json_pack("[s]", "config"));
+    }
+    if (component->kind == SLUICE_SINK && (component->caps & SLUICE_SINK_TABLES) == 0) {
+        forbid_tables(then);
     }
     json_decref(name);
     json_t *names = json_pack("[s]", component->name);
@@ -320,8 +349,9 @@ static json_t *config_condition(const struct sluice_component *component)
 static json_t *node_schema(int32_t kind, const struct sluice_component *const *components,
                            size_t count)
 {
-    json_t *node =
-        options_schema(kind == SLUICE_SOURCE ? sluice_engine_source : sluice_engine_node);
+    json_t *node = options_schema(kind == SLUICE_SOURCE ? sluice_engine_source
+                                  : kind == SLUICE_SINK ? sluice_engine_sink
+                                                        : sluice_engine_node);
     json_t *plugin = json_object_get(json_object_get(node, "properties"), "plugin");
     json_t *names = json_array();
     json_t *conditions = json_array();
@@ -349,11 +379,16 @@ static json_t *node_schema(int32_t kind, const struct sluice_component *const *c
     if (kind == SLUICE_SINK) {
         set_property(node, "batch", or_null(options_schema(sluice_engine_batch_sink)),
                      "When the sink commits and begins a new file.");
-        set_property(node, "write", or_null(options_schema(sluice_engine_write)),
-                     "How changes are written.");
+        set_property(node, "write", ruled_schema(sluice_engine_write, sluice_engine_write_rule),
+                     "How rows and changes are written.");
+        set_property(node, "route", ruled_schema(sluice_engine_route, sluice_engine_route_rule),
+                     "Which table the rows of which table go into. For sinks over tables.");
     }
     if (kind != SLUICE_TRANSFORM) {
-        set_property(node, "on_error", retry_schema(sluice_engine_node_retry),
+        set_property(node, "on_error",
+                     on_error_schema(sluice_engine_node_retry, kind == SLUICE_SINK
+                                                                   ? sluice_engine_sink_error
+                                                                   : sluice_engine_none),
                      "Laid over the on_error of the pipeline.");
     }
     return node;
@@ -407,7 +442,8 @@ static json_t *build_schema(const struct sluice_component *const *components, si
     }
     set_property(root, "state", or_null(options_schema(sluice_engine_state)),
                  "Where progress is kept.");
-    set_property(root, "on_error", retry_schema(sluice_engine_retry), "What follows on errors.");
+    set_property(root, "on_error", on_error_schema(sluice_engine_retry, sluice_engine_none),
+                 "What follows on errors.");
     json_t *name = json_object_get(json_object_get(root, "properties"), "name");
     set_text(name, "pattern", NAME_PATTERN OR_VARIABLE);
     (void)json_object_set_new(root, "$defs", defs);

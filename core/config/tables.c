@@ -22,9 +22,8 @@ static void check_pattern(struct sluice_loader *ld, const struct sluice_yaml *no
                       shown.text[0] != '\0' ? ": " : "", shown.text);
 }
 
-/* The patterns of map[key], a text or a list of texts. */
-static void check_patterns(struct sluice_loader *ld, const struct sluice_yaml *map, const char *key,
-                           const char *if_empty)
+void sluice_load_check_patterns(struct sluice_loader *ld, const struct sluice_yaml *map,
+                                const char *key, const char *if_empty)
 {
     const struct sluice_yaml *node = sluice_yaml_get(map, key);
     if (sluice_yaml_is_null(node)) {
@@ -76,7 +75,7 @@ static void load_rule(struct sluice_loader *ld, const struct sluice_yaml *map, i
     if (map->kind == SLUICE_YAML_MAPPING) {
         const struct sluice_yaml *node = sluice_yaml_get(map, "match");
         if (node != NULL && node->kind == SLUICE_YAML_SCALAR && node->text[0] != '\0') {
-            check_patterns(ld, map, "match", NULL);
+            sluice_load_check_patterns(ld, map, "match", NULL);
         }
         load_columns(ld, map, out);
     }
@@ -145,8 +144,8 @@ void sluice_load_tables(struct sluice_loader *ld, const struct sluice_yaml *map,
         return;
     }
     size_t mark = sluice_path_push(&ld->path, "tables");
-    check_patterns(ld, tables, "include", "leave it out to take all tables");
-    check_patterns(ld, tables, "exclude", NULL);
+    sluice_load_check_patterns(ld, tables, "include", "leave it out to take all tables");
+    sluice_load_check_patterns(ld, tables, "exclude", NULL);
     const struct sluice_yaml *defaults = sluice_yaml_get(tables, "defaults");
     if (!sluice_yaml_is_null(defaults) && !defaults->broken) {
         struct sluice_table_rule *rule = add_rule(ld, out, &cap);

@@ -465,3 +465,30 @@ const char *sluice_guarantee_text(uint64_t sink_caps, int32_t mode)
                ? "each load whole or not at all; a load that was cut off may leave rows behind"
                : "at least once: after a failure rows may be repeated";
 }
+
+struct reports_ctx {
+    const char *sink;
+    sluice_reports_visit visit;
+    void *ctx;
+};
+
+static sluice_status pass_report(void *vctx, const struct sluice_sink_report *report)
+{
+    const struct reports_ctx *ctx = vctx;
+    ctx->visit(ctx->ctx, ctx->sink, report);
+    return SLUICE_OK;
+}
+
+void sluice_engine_reports(struct sluice_engine *engine, sluice_reports_visit visit, void *ctx)
+{
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    pthread_mutex_lock(&engine->mutex);
+    for (size_t i = 0; i < engine->sink_count; i++) {
+        const struct sluice_flow_sink *sink = &engine->sinks[i];
+        struct reports_ctx each = {sink->node->id, visit, ctx};
+        if (sink->sink != NULL) {
+            (void)sink->api->report(sink->sink, pass_report, &each, &err); /* it never blocks */
+        }
+    }
+    pthread_mutex_unlock(&engine->mutex);
+}

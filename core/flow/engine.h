@@ -133,6 +133,12 @@ typedef void (*sluice_progress_feed_visit)(void *ctx, const struct sluice_progre
 /* Strings are valid during the visit alone. */
 void sluice_engine_feeds(struct sluice_engine *engine, sluice_progress_feed_visit visit, void *ctx);
 
+/* What sinks say of streams that are not as they should be: rows refused by this process, tables in
+ * quarantine. [any], also after the run. */
+typedef void (*sluice_reports_visit)(void *ctx, const char *sink,
+                                     const struct sluice_sink_report *report);
+void sluice_engine_reports(struct sluice_engine *engine, sluice_reports_visit visit, void *ctx);
+
 /* The guarantee that follows from the sinks' capabilities, one sentence per sink. */
 const char *sluice_guarantee_text(uint64_t sink_caps, int32_t mode);
 

@@ -17,9 +17,7 @@
 #define QUEUE_MIN_BYTES (512u * 1024u)
 #define FULL_WAIT_US 2000 /* before a sink that is full is asked again */
 
-/* Of sinks whose commits are costly, where `batch:` says nothing. */
-#define ROTATE_INTERVAL_US (60 * 1000000ll)
-/* Of the others, which commit as well when nothing more is queued: for while they are behind. */
+/* Of sinks that do not rotate, which commit as well when nothing more is queued: for while they are behind. */
 #define BEHIND_INTERVAL_US 1000000
 #define ROTATE_BYTES (64u * 1024u * 1024u)
 
@@ -140,7 +138,7 @@ static int rotates(const struct sluice_feed_lane *lane)
 static int64_t commit_interval(const struct sluice_feed_lane *lane)
 {
     int64_t set = lane->sink->node->batch.interval_us;
-    return set > 0 ? set : rotates(lane) ? ROTATE_INTERVAL_US : BEHIND_INTERVAL_US;
+    return set > 0 ? set : rotates(lane) ? SLUICE_FLOW_ROTATE_INTERVAL_US : BEHIND_INTERVAL_US;
 }
 
 /* Rows or bytes are reason enough to commit at the next boundary. */

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "flow/feed.h"
+#include "flow/write.h"
 #include "log/log.h"
 #include "sluice/array.h"
 #include "sluice/position.h"
@@ -272,14 +273,6 @@ static void describe(const char *was, const char *is, struct sluice_str *out)
     }
 }
 
-static int32_t policy_of(const struct sluice_feed_stream *fs)
-{
-    struct sluice_table_rule rule = {0};
-    sluice_tables_rule(&fs->feed->source->node->tables, fs->stream->name, &rule);
-    int32_t whole = fs->feed->engine->pipeline->schema;
-    return rule.schema != 0 ? rule.schema : whole != 0 ? whole : SLUICE_SCHEMA_EVOLVE;
-}
-
 static sluice_status refuse_change(const struct sluice_feed_stream *fs, const char *policy,
                                    const char *what, struct sluice_error *err)
 {
@@ -361,7 +354,8 @@ static sluice_status apply_policy(struct sluice_feed_stream *fs,
     struct sluice_str what = SLUICE_STR_INIT;
     uint64_t known = 0;
     char *latest = NULL;
-    int32_t policy = policy_of(fs);
+    int32_t policy =
+        sluice_flow_schema_policy(engine->pipeline, fs->feed->source->node, fs->stream->name);
     if (engine->state == NULL) {
         return SLUICE_OK;
     }
@@ -458,18 +452,20 @@ static sluice_status check_truncate(struct sluice_feed_lane *lane, struct sluice
                                     const struct sluice_batch *batch, int *drop,
                                     struct sluice_error *err)
 {
+    struct sluice_write_rule rule;
     *drop = 0;
     if (batch->kind != SLUICE_BATCH_TRUNCATE) {
         return SLUICE_OK;
     }
-    if (lane->sink->node->truncate == SLUICE_TRUNCATE_FAIL) {
+    sluice_write_fold(lane->sink->node, sluice_chain_leaf(&fs->chain, lane->leaf)->name, &rule);
+    if (rule.truncate == SLUICE_TRUNCATE_FAIL) {
         return sluice_error_set(
             err, SLUICE_E_DATA, SLUICE_ERROR_FATAL,
             "stream %s was truncated at the source, and sink %s has write.truncate: fail (hint: "
             "set write: {truncate: apply} or {truncate: ignore} and run again)",
             fs->stream->name, lane->sink->node->id);
     }
-    if (lane->sink->node->truncate == SLUICE_TRUNCATE_IGNORE) {
+    if (rule.truncate == SLUICE_TRUNCATE_IGNORE) {
         sluice_log_line(SLUICE_LOG_WARN, lane->sink->node->id,
                         "a TRUNCATE was ignored, as write.truncate says stream=%s",
                         fs->stream->name);

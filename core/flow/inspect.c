@@ -2,6 +2,7 @@
  * check, discover and plan: short-lived instances, one at a time, nothing made at either end.
  */
 #include "flow/inspect.h"
+#include "flow/columns.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "flow/peek.h"
+#include "flow/plan_target.h"
 #include "sluice/schema.h"
 
 /* ---- check ---- */
@@ -156,6 +158,7 @@ struct plan_ctx {
     struct sluice_tree tree;
     struct sluice_chain chain;
     unsigned char *met; /* patterns that met a table */
+    struct sluice_plan_targets targets;
 };
 
 static sluice_status keep_done(void *vctx, const struct sluice_state_stream *stream)
@@ -195,23 +198,26 @@ static sluice_status plan_refused(struct plan_ctx *ctx, const struct sluice_stre
     return SLUICE_OK;
 }
 
-static sluice_status plan_stream(void *vctx, const struct sluice_stream_desc *desc,
-                                 const struct sluice_error *problem)
+/* What the sink would do to its target. A target that cannot be reached refuses the plan as a whole. */
+static sluice_status plan_target(struct plan_ctx *ctx, size_t sink, struct sluice_plan_stream *out)
 {
-    struct plan_ctx *ctx = vctx;
-    sluice_tables_note(&ctx->node->tables, desc->name, ctx->met);
-    if (!sluice_flow_chooses(ctx->node, ctx->options, desc)) {
-        return SLUICE_OK;
+    SLUICE_TRY(sluice_plan_targets_ask(&ctx->targets, sink, ctx->node->id, out->desc, ctx->err));
+    out->target = ctx->targets.target[0] != '\0' ? ctx->targets.target : NULL;
+    out->statements = (const char *const *)ctx->targets.statements;
+    out->statement_count = ctx->targets.count;
+    if (ctx->targets.refused != NULL) {
+        out->action = SLUICE_PLAN_REFUSED;
+        out->reason = ctx->targets.refused;
     }
-    if (problem != NULL) {
-        return plan_refused(ctx, desc, problem->message);
-    }
-    if (sluice_chain_bind(&ctx->chain, desc, ctx->err) < 0) {
-        return plan_refused(ctx, desc, ctx->err->message);
-    }
+    return SLUICE_OK;
+}
+
+static sluice_status plan_leaves(struct plan_ctx *ctx, const struct sluice_stream_desc *desc)
+{
     for (size_t i = 0; i < ctx->tree.leaf_count; i++) {
         const struct sluice_stream_desc *leaf = sluice_chain_leaf(&ctx->chain, i);
-        const char *sink = ctx->pipeline->nodes[ctx->tree.nodes[ctx->tree.leaves[i]].node].id;
+        size_t node = ctx->tree.nodes[ctx->tree.leaves[i]].node;
+        const char *sink = ctx->pipeline->nodes[node].id;
         struct sluice_plan_stream out = {.source = ctx->node->id,
                                          .sink = sink,
                                          .stream = desc->name,
@@ -231,9 +237,34 @@ static sluice_status plan_stream(void *vctx, const struct sluice_stream_desc *de
             out.action = SLUICE_PLAN_RELOAD;
             out.reason = "the unfinished load goes on: read anew as a whole";
         }
+        if (leaf != NULL && out.action != SLUICE_PLAN_SKIP) {
+            SLUICE_TRY(plan_target(ctx, node, &out));
+        }
         SLUICE_TRY(ctx->visit(ctx->ctx, &out));
     }
     return SLUICE_OK;
+}
+
+static sluice_status plan_stream(void *vctx, const struct sluice_stream_desc *desc,
+                                 const struct sluice_error *problem)
+{
+    struct plan_ctx *ctx = vctx;
+    sluice_tables_note(&ctx->node->tables, desc->name, ctx->met);
+    if (!sluice_flow_chooses(ctx->node, ctx->options, desc)) {
+        return SLUICE_OK;
+    }
+    if (problem != NULL) {
+        return plan_refused(ctx, desc, problem->message);
+    }
+    struct sluice_stream_desc *chosen = NULL;
+    if (sluice_flow_columns_choose(ctx->pipeline, ctx->node, desc, &chosen, ctx->err) < 0) {
+        return plan_refused(ctx, desc, ctx->err->message);
+    }
+    sluice_status status = sluice_chain_bind(&ctx->chain, chosen, ctx->err) < 0
+                               ? plan_refused(ctx, desc, ctx->err->message)
+                               : plan_leaves(ctx, desc);
+    sluice_stream_desc_free(chosen);
+    return status;
 }
 
 static sluice_status plan_source(struct plan_ctx *ctx, size_t i, struct sluice_cancel *cancel,
@@ -255,6 +286,9 @@ static sluice_status plan_source(struct plan_ctx *ctx, size_t i, struct sluice_c
     }
     if (status >= 0) {
         status = peek.source_api->discover(peek.source, plan_stream, ctx, err);
+        if (status < 0 && ctx->err->status < 0 && err->message[0] == '\0') {
+            *err = *ctx->err; /* a sink's, out of the visit */
+        }
     }
     if (status >= 0) {
         sluice_flow_warn_unmatched(ctx->node, ctx->met);
@@ -290,11 +324,15 @@ sluice_status sluice_flow_plan(const struct sluice_pipeline *pipeline, struct sl
             status = SLUICE_OK;
         }
     }
+    if (status >= 0) {
+        status = sluice_plan_targets_init(&ctx.targets, pipeline, cancel, err);
+    }
     for (size_t i = 0; status >= 0 && i < pipeline->node_count; i++) {
         if (pipeline->nodes[i].kind == SLUICE_SOURCE) {
             status = plan_source(&ctx, i, cancel, err);
         }
     }
+    sluice_plan_targets_free(&ctx.targets);
     sluice_map_free(&ctx.done);
     return status < 0 ? status : SLUICE_OK;
 }

@@ -40,6 +40,9 @@ struct sluice_plan_stream {
     int32_t action;         /* SLUICE_PLAN_* */
     const char *reason;     /* one line */
     const struct sluice_stream_desc *desc; /* as it reaches the sink; NULL = dropped or refused */
+    const char *target; /* table it goes into, for sinks over tables; NULL = other sinks */
+    const char *const *statements; /* that would be run at the target first */
+    size_t statement_count;
 };
 typedef sluice_status (*sluice_plan_visit)(void *ctx, const struct sluice_plan_stream *stream);
 /* `state` may be NULL (nothing remembered). Reads only; no snapshot, slot or object is made. */

@@ -18,6 +18,9 @@
 #include "sluice/backoff.h"
 #include "sluice/schema.h"
 
+/* How often changes are committed at sinks whose commits are costly, where `batch:` says nothing. */
+#define SLUICE_FLOW_ROTATE_INTERVAL_US (60 * 1000000ll)
+
 struct sluice_feed; /* feed.h */
 
 /* A resume position: opaque bytes of the source that memcmp orders. */
@@ -56,6 +59,9 @@ struct sluice_flow_sink {
     struct sluice_map
         complete; /* stream name -> struct sluice_flow_complete: recovered for this load */
     struct sluice_map begun; /* stream name -> source id: who writes it in this run */
+    struct sluice_map
+        targets; /* table of the target -> name of the stream (owned) that goes into it */
+    const struct sluice_pipeline *pipeline;
     struct sluice_map lanes; /* shard id -> struct sluice_flow_kept_feed: its newest token */
     int recovers;            /* the sink keeps tokens */
     int ctl_ready;

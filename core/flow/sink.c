@@ -4,8 +4,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/str.h"
 #include "flow/feed.h"
 #include "flow/token.h"
+#include "flow/write.h"
 #include "log/log.h"
 
 int sluice_flow_is_stream_error(const struct sluice_error *err, int from_sink)
@@ -61,7 +63,11 @@ sluice_status sluice_flow_sink_open(struct sluice_engine *engine, struct sluice_
         .batch_rows = sink->node->batch.rows,
         .batch_bytes = sink->node->batch.bytes,
         .batch_interval_us = sink->node->batch.interval_us,
+        .on_row_error = sink->node->on_row_error,
+        .on_table_error = sink->node->on_table_error,
+        .max_rejected = sink->node->max_rejected,
     };
+    sink->pipeline = engine->pipeline;
     status = sink->api->open(sink->sink, &plan, err);
     return status < 0 ? sluice_error_wrap(err, "sink %s", sink->node->id) : SLUICE_OK;
 }
@@ -238,16 +244,59 @@ static sluice_status note_writer(struct sluice_flow_sink *sink,
     return SLUICE_OK;
 }
 
-static sluice_status begin_stream(struct sluice_flow_sink *sink, const char *source,
-                                  const struct sluice_stream_begin *begin, struct sluice_error *err)
+/* Two streams into one table are an error unless that is asked for. Under the sink's ctl mutex. */
+static sluice_status note_target(struct sluice_flow_sink *sink, const struct sluice_write *write,
+                                 const char *stream, struct sluice_error *err)
 {
+    struct sluice_str name = SLUICE_STR_INIT;
+    for (uint32_t i = 0; i < write->target_count; i++) {
+        sluice_str_printf(&name, "%s%s", i > 0 ? "." : "", write->target[i]);
+    }
+    const char *other = sluice_map_get(&sink->targets, sluice_str_text(&name));
+    sluice_status status = SLUICE_OK;
+    if (other != NULL && strcmp(other, stream) != 0 && (write->flags & SLUICE_WRITE_MERGE) == 0) {
+        status = sluice_error_set(
+            err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+            "sink %s: streams %s and %s both go into table %s (hint: tell them apart with "
+            "route.to, or set route.merge: true if their keys never meet)",
+            sink->node->id, other, stream, sluice_str_text(&name));
+    }
+    else if (other == NULL) {
+        char *copy = sluice_alloc_string(stream);
+        if (copy == NULL || !sluice_map_put(&sink->targets, sluice_str_text(&name), copy)) {
+            sluice_free(copy);
+            status = sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory");
+        }
+    }
+    sluice_str_free(&name);
+    return status;
+}
+
+static sluice_status begin_stream(struct sluice_flow_sink *sink, const char *source,
+                                  struct sluice_stream_begin *begin, struct sluice_error *err)
+{
+    struct sluice_flow_write write = {0};
+    sluice_status status = SLUICE_OK;
+    int noted = 0;
     pthread_mutex_lock(&sink->ctl);
-    sluice_status status = note_writer(sink, begin->desc, source, err);
-    int noted = status >= 0;
-    if (noted) {
+    if (sluice_flow_writes_tables(sink->node)) {
+        status =
+            sluice_flow_write_make(sink->pipeline, sink->node, source, begin->desc, &write, err);
+        begin->write = &write.write;
+        if (status >= 0) {
+            status = note_target(sink, &write.write, begin->desc->name, err);
+        }
+    }
+    if (status >= 0) {
+        status = note_writer(sink, begin->desc, source, err);
+    }
+    if (status >= 0) {
+        noted = 1;
         status = sink->api->stream_begin(sink->sink, begin, err);
     }
     pthread_mutex_unlock(&sink->ctl);
+    begin->write = NULL;
+    sluice_flow_write_free(&write);
     return status < 0 && noted ? sluice_error_wrap(err, "sink %s", sink->node->id) : status;
 }
 
@@ -327,6 +376,10 @@ void sluice_flow_sink_close(struct sluice_engine *engine, struct sluice_flow_sin
     forget_lanes(sink);
     sluice_map_free(&sink->complete);
     sluice_map_free(&sink->begun);
+    for (size_t i = 0; i < sink->targets.count; i++) {
+        sluice_free(sink->targets.entries[i].value);
+    }
+    sluice_map_free(&sink->targets);
     if (sink->ctl_ready) {
         pthread_mutex_destroy(&sink->ctl);
         sink->ctl_ready = 0;

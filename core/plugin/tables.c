@@ -54,6 +54,79 @@ static sluice_status no_retire(struct sluice_source *src, const struct sluice_so
                             "retire: this source leaves nothing behind that it could drop");
 }
 
+static sluice_status no_source_digest(struct sluice_source *src,
+                                      const struct sluice_digest_ask *ask,
+                                      sluice_digest_visit visit, void *vctx,
+                                      struct sluice_digest_info *info, struct sluice_error *err)
+{
+    (void)src;
+    (void)ask;
+    (void)visit;
+    (void)vctx;
+    (void)info;
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0, "digest: this source cannot be compared");
+}
+
+static sluice_status no_describe(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                                 const struct sluice_stream_begin *begin,
+                                 sluice_finding_visit visit, void *vctx, struct sluice_error *err)
+{
+    (void)sink;
+    (void)plan;
+    (void)begin;
+    (void)visit;
+    (void)vctx;
+    (void)err;
+    return SLUICE_OK; /* nothing to tell */
+}
+
+static sluice_status no_report(struct sluice_sink *sink, sluice_report_visit visit, void *vctx,
+                               struct sluice_error *err)
+{
+    (void)sink;
+    (void)visit;
+    (void)vctx;
+    (void)err;
+    return SLUICE_OK;
+}
+
+static sluice_status no_letters(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                                const char *stream, uint64_t from, sluice_letter_visit visit,
+                                void *vctx, struct sluice_error *err)
+{
+    (void)sink;
+    (void)plan;
+    (void)stream;
+    (void)from;
+    (void)visit;
+    (void)vctx;
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0, "this sink keeps no dead letters");
+}
+
+static sluice_status no_replay(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                               uint64_t id, const char *row, struct sluice_error *err)
+{
+    (void)sink;
+    (void)plan;
+    (void)id;
+    (void)row;
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0, "this sink keeps no dead letters");
+}
+
+static sluice_status no_sink_digest(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                                    const struct sluice_digest_ask *ask, sluice_digest_visit visit,
+                                    void *vctx, struct sluice_digest_info *info,
+                                    struct sluice_error *err)
+{
+    (void)sink;
+    (void)plan;
+    (void)ask;
+    (void)visit;
+    (void)vctx;
+    (void)info;
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0, "digest: this sink cannot be compared");
+}
+
 static uint64_t no_bytes_written(struct sluice_sink *sink)
 {
     (void)sink;
@@ -166,6 +239,7 @@ static sluice_status source_copy(struct sluice_loaded_component *to,
     api->shard_done = api->shard_done != NULL ? api->shard_done : no_shard_done;
     api->retire = api->retire != NULL ? api->retire : no_retire;
     api->measure = api->measure != NULL ? api->measure : no_measure;
+    api->digest = api->digest != NULL ? api->digest : no_source_digest;
     to->component.source = api;
     return SLUICE_OK;
 }
@@ -183,6 +257,11 @@ static sluice_status sink_copy(struct sluice_loaded_component *to,
     SLUICE_TRY(table_copy(&table, from->name, err));
     struct sluice_sink_api *api = &to->sink;
     api->bytes_written = api->bytes_written != NULL ? api->bytes_written : no_bytes_written;
+    api->describe = api->describe != NULL ? api->describe : no_describe;
+    api->report = api->report != NULL ? api->report : no_report;
+    api->letters = api->letters != NULL ? api->letters : no_letters;
+    api->replay = api->replay != NULL ? api->replay : no_replay;
+    api->digest = api->digest != NULL ? api->digest : no_sink_digest;
     to->component.sink = api;
     return SLUICE_OK;
 }

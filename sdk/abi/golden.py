@@ -78,7 +78,8 @@ def probe(program: str, header_dir: Path) -> str:
 
 def describe(header: Path) -> str:
     """The golden text of a header."""
-    text = strip_comments(header.read_text())
+    host = (header.parent / "abi_host.h").read_text()
+    text = strip_comments(header.read_text().replace('#include "sluice/abi_host.h"\n', host))
     lines = ["#include <stddef.h>", "#include <stdio.h>", '#include "sluice/abi.h"', "int main(void)", "{"]
 
     def say(fmt: str, *args: str) -> None:
@@ -89,7 +90,7 @@ def describe(header: Path) -> str:
     for name, value in DEFINE.findall(text):
         if value.startswith('"'):
             say(f"define {name} %s", name)
-        elif name != "SLUICE_ABI_H":
+        elif not name.endswith("_H"):
             say(f"define {name} %lld", f"(long long){name}")
     for name in constants(text):
         say(f"constant {name} %lld", f"(long long){name}")

@@ -14,9 +14,10 @@ from .measure import Command
 TABLE, PUBLICATION, BASE_SLOT = "change_event", "bench", "bench_base"
 
 # What a change table of an application looks like: about 200 bytes a row, jsonb and numeric among them.
+DDL = (f"CREATE TABLE {TABLE} (id bigint PRIMARY KEY, tenant int NOT NULL, kind text NOT NULL,"
+       " amount numeric(12,2) NOT NULL, body jsonb NOT NULL, note text, updated_at timestamptz NOT NULL)")
 _SETUP = [
-    f"CREATE TABLE {TABLE} (id bigint PRIMARY KEY, tenant int NOT NULL, kind text NOT NULL,"
-    " amount numeric(12,2) NOT NULL, body jsonb NOT NULL, note text, updated_at timestamptz NOT NULL)",
+    DDL,
     # No row of it is published: its commits only move the log on.
     "CREATE TABLE unpublished (at timestamptz)",
     f"CREATE PUBLICATION {PUBLICATION} FOR TABLE {TABLE}",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support import pg
 
-from . import b2, b4, b5, b13, data
+from . import b2, b4, b5, b7, b8, b13, data
 from .contestants import FORMATS, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,12 @@ CHANGE_SETTINGS = {
     "max_wal_senders": "20",
     "max_replication_slots": "20",
     "wal_sender_timeout": "60s",
+    "track_commit_timestamp": "on",
 }
+
+
+# Targets write a log that could be replayed, whoever fills them.
+LOGGED = {"wal_level": "replica", "max_wal_senders": "4"}
 
 
 def scratch_parent() -> Path:
@@ -52,10 +57,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Runs a benchmark: the engine, its peers, the limit."
     )
-    parser.add_argument("which", choices=["B2", "B4", "B5", "B13"],
-                        help="B2: to JSON lines and CSV. B4: drain of changes. B5: latency of changes. B13: footprint")
+    parser.add_argument("which", choices=["B2", "B4", "B5", "B7", "B8", "B13"],
+                        help="B2: to JSON lines and CSV. B4: drain of changes. B5: latency of changes."
+                             " B7: changes into PostgreSQL. B8: loads into PostgreSQL. B13: footprint")
     parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds: under 5 minutes")
-    parser.add_argument("--rounds", type=int, help="rounds (5; quick: 2; B4, B5 quick: 3)")
+    parser.add_argument("--rounds", type=int, help="rounds (5; quick: 2; B4 to B8 quick: 3)")
     parser.add_argument("--tables", default="LWJ", help="letters of L, W and J (LWJ)")
     parser.add_argument("--formats", help=f"comma list of {', '.join(FORMATS)}")
     parser.add_argument("--only", default="", help='comma list of contestants, e.g. "sluice,DuckDB"')
@@ -64,8 +70,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
-    feeds = options.which in ("B4", "B5")
-    rounds = options.rounds or ((3 if feeds else 2) if options.quick else 5)
+    feeds = {"B4": b4, "B5": b5, "B7": b7}
+    into = options.which in ("B7", "B8")
+    rounds = options.rounds or ((3 if into or options.which in feeds else 2) if options.quick else 5)
     formats = (options.formats or ("jsonl.zst,csv.zst,null" if options.quick
                else "jsonl.zst,csv.zst,csv.gz,csv,jsonl,null")).split(",")
     only = [name.strip() for name in options.only.split(",") if name.strip()]
@@ -74,13 +81,14 @@ def main(arguments: list[str]) -> int:
     if load > 0.7:
         print(f"warning: the machine is busy (load {load:.1f}): wall times mean little, CPU times more\n")
     # B5 waits for commits to be durable, so they must be.
-    server = pg.PgServer.create({**SETTINGS, **(CHANGE_SETTINGS if feeds else {})}, fsync=options.which == "B5")
+    more = CHANGE_SETTINGS if options.which in feeds else LOGGED if into else {}
+    server = pg.PgServer.create({**SETTINGS, **more}, fsync=options.which in ("B5", "B7"))
     scratch = Path(tempfile.mkdtemp(prefix="sluice-bench-", dir=scratch_parent()))
     try:
         database = server.create_database("bench")
         bench = Bench(server, database, scratch)
-        if feeds:
-            which = b4 if options.which == "B4" else b5
+        which = {**feeds, "B8": b8}.get(options.which)
+        if which is not None:
             print(f"PostgreSQL {database.value('SHOW server_version')}", flush=True)
             return which.main(bench, options.quick, rounds, only, ROOT)
         letters = options.tables if options.which == "B2" else "L"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support import pg, pipe, s3, sluice
+from support import pg, pgsink, pipe, s3, sluice
 
 
 def need(obtain: Callable) -> Any:
@@ -36,18 +36,19 @@ def make_pipe(engine: sluice.Engine, db: pg.PgDatabase) -> Iterator[Callable[...
 
 
 @pytest.fixture
-def own_server() -> Iterator[Callable[..., pg.PgServer]]:
-    """own_server(settings, fsync=…) → a PostgreSQL of this test alone, to be killed, copied and broken."""
-    made: list[pg.PgServer] = []
+def make_replica(engine: sluice.Engine, db: pg.PgDatabase,
+                 target: pg.PgDatabase) -> Iterator[Callable[..., pgsink.Replica]]:
+    """make_replica(write=…, sink={options}, …) → a pipeline from this test's database into `target`."""
+    made: list[pgsink.Replica] = []
 
-    def make(settings: dict[str, str] | None = None, fsync: bool = False) -> pg.PgServer:
-        server = need(lambda: pg.PgServer.create(settings, fsync))
-        made.append(server)
-        return server
+    def make(*, on: pg.PgDatabase | None = None, to: pg.PgDatabase | None = None,
+             by: sluice.Engine | None = None, **more: Any) -> pgsink.Replica:
+        made.append(pgsink.Replica(by or engine, on or db, to or target, **more))
+        return made[-1]
 
     yield make
-    for server in made:
-        server.destroy()
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

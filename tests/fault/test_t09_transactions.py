@@ -10,6 +10,22 @@ from support.pipe import file_sink
 from support.score import Score, size
 
 
+# Savepoints, nested ones too, a part of them rolled back.
+MANY = """CREATE PROCEDURE many(n int) LANGUAGE plpgsql AS $$ BEGIN
+        FOR i IN 1..n LOOP
+            BEGIN
+                INSERT INTO t VALUES (i, 'outer');
+                BEGIN
+                    UPDATE t SET v = 'inner' WHERE id = i;
+                    IF i % 5 = 0 THEN RAISE EXCEPTION 'no' USING ERRCODE = 'P0001'; END IF;
+                EXCEPTION WHEN SQLSTATE 'P0001' THEN NULL;
+                END;
+                IF i % 3 = 0 THEN RAISE EXCEPTION 'no' USING ERRCODE = 'P0002'; END IF;
+            EXCEPTION WHEN SQLSTATE 'P0002' THEN NULL;
+            END;
+        END LOOP; END $$"""
+
+
 @pytest.mark.slow
 @pytest.mark.release
 @pytest.mark.timeout(size(200, 600))
@@ -106,19 +122,7 @@ def test_subtransactions_with_aborts(make_pipe, db):
     count = size(2000, 5000)
     db.execute(
         "CREATE TABLE t (id int PRIMARY KEY, v text)",
-        """CREATE PROCEDURE many(n int) LANGUAGE plpgsql AS $$ BEGIN
-        FOR i IN 1..n LOOP
-            BEGIN
-                INSERT INTO t VALUES (i, 'outer');
-                BEGIN
-                    UPDATE t SET v = 'inner' WHERE id = i;
-                    IF i % 5 = 0 THEN RAISE EXCEPTION 'no' USING ERRCODE = 'P0001'; END IF;
-                EXCEPTION WHEN SQLSTATE 'P0001' THEN NULL;
-                END;
-                IF i % 3 = 0 THEN RAISE EXCEPTION 'no' USING ERRCODE = 'P0002'; END IF;
-            EXCEPTION WHEN SQLSTATE 'P0002' THEN NULL;
-            END;
-        END LOOP; END $$""",
+        MANY,
     )
     pipe = make_pipe({"lake": "file"})
     pipe.once()

@@ -230,8 +230,10 @@ def test_server_dies_in_the_middle(engine, own_server, make_pipeline, workdir, m
 
 def test_server_dies_for_good(engine, own_server, make_pipeline, workdir):
     db = pg.PgDatabase(own_server, "postgres")
-    db.execute("CREATE TABLE a AS SELECT 1 AS i", "CREATE VIEW slow AS SELECT pg_sleep(100)::text AS s")
-    retry = {"on_error": {"retry": {"max": 2, "backoff": "50ms", "cap": "100ms"}}}
+    db.execute("CREATE TABLE a AS SELECT 1 AS i", "CREATE VIEW slow AS SELECT pg_sleep(100)::text AS s",
+               "CHECKPOINT")  # so that they outlive the server's crash
+    # Longer than a server takes to end, which answers that it shuts down while it does.
+    retry = {"on_error": {"retry": {"max": 5, "backoff": "200ms", "cap": "1s"}}}
     pipeline = make_pipeline(db.config(), {"out": file_sink(workdir)}, ["public.a", "public.slow"], **retry)
     run = engine.start_run(pipeline)
     run.wait_output("stream complete stream=public.a")

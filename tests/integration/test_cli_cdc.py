@@ -15,8 +15,7 @@ from test_cli_terminal import Terminal
 SHOP = ["public.item", "public.sale"]
 
 
-@pytest.fixture
-def shop(db):
+def fill(db):
     db.execute(
         "CREATE TABLE item (id int PRIMARY KEY, name text)",
         "INSERT INTO item SELECT i, 'item ' || i FROM generate_series(1, 200) i",
@@ -27,8 +26,19 @@ def shop(db):
 
 
 @pytest.fixture
+def shop(db):
+    return fill(db)
+
+
+@pytest.fixture
 def made(engine, shop):
     return pipe.Pipe(engine, shop)
+
+
+@pytest.fixture
+def alone(engine, own_server):
+    """On a server where nobody else writes: a feed is idle once it has read all of the log."""
+    return pipe.Pipe(engine, fill(own_server().create_database()))
 
 
 def change(db, at: int) -> None:
@@ -224,7 +234,8 @@ def test_follow_is_stopped_by_a_signal(made, shop):
     assert made.engine.cmd("state", "show", "--json", str(made.path)).json()["runs"][0]["outcome"] == "stopped"
 
 
-def test_follow_as_json(made, shop):
+def test_follow_as_json(alone):
+    made, shop = alone, alone.db
     made.once()
     run = made.engine.start("run", str(made.path), "--progress", "json")
 
@@ -247,7 +258,8 @@ def test_follow_as_json(made, shop):
     assert feed["retained_bytes"] is not None and feed["last_commit"].endswith("Z")
 
 
-def test_the_live_view_of_a_feed(made, shop):
+def test_the_live_view_of_a_feed(alone):
+    made, shop = alone, alone.db
     made.once()
     terminal = Terminal(made.engine, "run", str(made.path), columns=140)
     terminal.until(r"following  2/2 tables")

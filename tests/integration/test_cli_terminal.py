@@ -93,6 +93,10 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.execve(engine.binary, [str(engine.binary), *args], environment)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        # Ctrl-C would throw away what is on its way to the screen, and the lines with it.
+        modes = termios.tcgetattr(self.fd)
+        modes[3] |= termios.NOFLSH
+        termios.tcsetattr(self.fd, termios.TCSANOW, modes)
 
     def read(self, timeout: float = 0.1) -> bool:
         """False at the end."""

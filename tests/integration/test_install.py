@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from cli_pipelines import generate
 
-PLUGINS = {"file", "generate", "mask", "null", "postgres", "project", "s3"}
+PLUGINS = {"file", "generate", "mask", "null", "postgres", "project", "s3", "sqlserver"}
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ def test_envelope(db: pg.PgDatabase, feed):
         conn.execute("INSERT INTO t VALUES (1, 'a'), (2, NULL)")
         conn.execute("UPDATE t SET a = 'b' WHERE id = 1")
         xid = conn.execute("SELECT txid_current()").fetchone()[0]
+        began = conn.execute(
+            "SELECT lpad(to_hex((pg_current_wal_insert_lsn() - '0/0')::bigint), 16, '0')").fetchone()[0]
         conn.commit()
         before = conn.execute("SELECT pg_current_wal_insert_lsn()").fetchone()[0]
     db.execute("DELETE FROM t WHERE id = 2")
@@ -36,11 +38,11 @@ def test_envelope(db: pg.PgDatabase, feed):
         ("D", {"id": "2"}, None),
     ]
     assert [e["seq"] for e in got] == ["1", "2", "3", "1"]
-    assert [e["tx"] for e in got[:3]] == [str(xid)] * 3 and got[3]["tx"] == str(xid + 1)
+    assert [e["tx"] for e in got[:3]] == [str(xid)] * 3 and int(got[3]["tx"]) > xid
     assert abs(int(got[0]["ts"]) / 1e6 - time.time()) < 60 and int(got[3]["ts"]) >= int(got[0]["ts"])
-    # The position is the commit's end.
+    # The position is the commit's end; others may have written since.
     high, low = before.split("/")
-    assert got[0]["pos"] == f"{int(high, 16):08x}{int(low, 16):08x}" < got[3]["pos"]
+    assert began <= got[0]["pos"] <= f"{int(high, 16):08x}{int(low, 16):08x}" < got[3]["pos"]
 
 
 LONG = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) i)"
@@ -244,7 +246,8 @@ def test_every_boundary_is_a_resume_point(db: pg.PgDatabase, feed):
     for i in range(30):
         db.execute(f"INSERT INTO t SELECT g, {i} FROM generate_series({i * 10}, {i * 10 + i % 4}) g",
                    f"UPDATE t SET a = a + 1 WHERE id = {i * 10}")
-    wait_until(lambda: db.value("SELECT count(*) FROM pg_stat_replication WHERE write_lsn >= pg_current_wal_lsn()"))
+        if i % 6 == 5:  # a batch ends where the log ends
+            wait_until(db.feed_has_all())
     child.send_signal(signal.SIGTERM)
     rc, events, err = f.finish(child)
     assert rc == 0, err
@@ -476,7 +479,8 @@ def test_acks_move_the_slot(db: pg.PgDatabase, feed):
             if "open" in line:
                 break
         db.execute("INSERT INTO other SELECT repeat('x', 1000) FROM generate_series(1, 2000)")
-        wait_until(lambda: slot(db, f, "pg_current_wal_lsn() - confirmed_flush_lsn") < 4096)
+        end = db.value("SELECT pg_current_wal_lsn()")
+        wait_until(lambda: slot(db, f, f"'{end}' - confirmed_flush_lsn") < 4096)
     finally:
         child.send_signal(signal.SIGTERM)
         f.finish(child)

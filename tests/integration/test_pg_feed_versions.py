@@ -90,7 +90,7 @@ def test_renamed_and_dropped_tables(db: pg.PgDatabase, feed):
     db.execute("INSERT INTO t VALUES (1); INSERT INTO gone VALUES (1)", "DROP TABLE gone",
                "ALTER TABLE t RENAME TO u; ALTER TABLE u SET SCHEMA s", "INSERT INTO s.u VALUES (2)",
                "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (3)")
-    wait_until(lambda: db.value("SELECT count(*) FROM pg_stat_replication WHERE write_lsn >= pg_current_wal_lsn()"))
+    wait_until(db.feed_has_all())
     time.sleep(0.5)
     child.send_signal(signal.SIGTERM)
     rc, events, err = f.finish(child)

@@ -137,6 +137,8 @@ class TcpFaults:
     close_after: int = -1  # the same, with an orderly FIN
     blackhole: bool = False  # nothing passes, nothing is closed
     refuse: bool = False  # new connections are reset at once
+    reset_on: bytes = b""  # reset instead of passing a `down` piece that holds this …
+    reset_chance: float = 1.0  # … in this share of the cases
 
 
 class TcpProxy(_Proxy):
@@ -178,6 +180,12 @@ class TcpProxy(_Proxy):
         down: bool,
     ) -> None:
         while data := await source.read(_CHUNK):
+            faults = self.faults
+            if down and faults.reset_on and faults.reset_on in data and random.random() < faults.reset_chance:
+                self.triggered += 1
+                _reset(target)
+                _reset(other)
+                return
             view = memoryview(data)
             while view:
                 faults = self.faults

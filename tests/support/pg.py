@@ -8,7 +8,7 @@ import re
 import secrets
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +131,7 @@ class PgServer:
             "max_connections": "120",
             "shared_buffers": "128MB",
             "fsync": "on" if fsync else "off",
-            "synchronous_commit": "on" if fsync else "off",
+            "synchronous_commit": "on",  # what is committed is in the log that others see
             "full_page_writes": "on" if fsync else "off",
             "wal_sender_timeout": "30s",
             "log_line_prefix": "%m [%p] %q%u@%d ",
@@ -302,6 +302,8 @@ class PgServer:
 
     def drop_database(self, name: str) -> None:
         with self.connect() as conn:
+            # Whoever follows it still would come back between the end of its session and the slot's.
+            conn.execute("UPDATE pg_database SET datallowconn = false WHERE datname = %s", [name])
             rows = conn.execute(
                 "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", [name]
             ).fetchall()
@@ -351,6 +353,13 @@ class PgDatabase:
 
     def value(self, statement: str, params: Any = None) -> Any:
         return self.query(statement, params)[0][0]
+
+    def feed_has_all(self) -> Callable[[], bool]:
+        """Whether who follows this database was sent all there is now; others write the same log on."""
+        end = self.value("SELECT pg_current_wal_flush_lsn()")
+        return lambda: bool(self.value(
+            "SELECT count(*) FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid"
+            " WHERE s.database = current_database() AND r.write_lsn >= %s", [end]))
 
     def config(self, **more: Any) -> dict[str, Any]:
         """The `config:` of a `postgres` source that reads this database."""

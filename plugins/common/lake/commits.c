@@ -120,16 +120,23 @@ static sluice_status find_last(const struct sluice_lake_commits *log, uint64_t *
     return SLUICE_OK;
 }
 
-sluice_status sluice_lake_commits_open(struct sluice_lake_commits *log, const char *pipeline,
-                                       const char *sink, struct sluice_error *err)
+sluice_status sluice_lake_commits_folder(const char *pipeline, const char *sink,
+                                         char out[SLUICE_LAKE_KEY_MAX], struct sluice_error *err)
 {
     char pipeline_text[SLUICE_LAKE_SEGMENT_MAX + 1];
     char sink_text[SLUICE_LAKE_SEGMENT_MAX + 1];
-    char folder[SLUICE_LAKE_KEY_MAX];
     SLUICE_TRY(sluice_lake_segment(pipeline, pipeline_text, err));
     SLUICE_TRY(sluice_lake_segment(sink, sink_text, err));
+    (void)snprintf(out, SLUICE_LAKE_KEY_MAX, "_sluice/%s/%s/commits/", pipeline_text, sink_text);
+    return SLUICE_OK;
+}
+
+sluice_status sluice_lake_commits_open(struct sluice_lake_commits *log, const char *pipeline,
+                                       const char *sink, struct sluice_error *err)
+{
+    char folder[SLUICE_LAKE_KEY_MAX];
+    SLUICE_TRY(sluice_lake_commits_folder(pipeline, sink, folder, err));
     SLUICE_TRY(sluice_lake_random_id(log->instance, err));
-    (void)snprintf(folder, sizeof folder, "_sluice/%s/%s/commits/", pipeline_text, sink_text);
     char *copy = strdup(folder);
     if (copy == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "no memory for a key");

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "lake/keys.h"
 #include "lake/manifest.h"
 #include "lake/store.h"
 #include "sluice/failpoint.h"
@@ -47,6 +48,11 @@ sluice_status sluice_lake_commits_init(struct sluice_lake_commits *log,
                                        struct sluice_lake_store *store, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 void sluice_lake_commits_free(struct sluice_lake_commits *log);
+
+/* Where the manifests of a pipeline's sink are, '/' at the end. [any] */
+sluice_status sluice_lake_commits_folder(const char *pipeline, const char *sink,
+                                         char out[SLUICE_LAKE_KEY_MAX], struct sluice_error *err)
+    SLUICE_MUST_CHECK;
 
 /* Finds the last manifest of the pipeline's sink. [ctl] */
 sluice_status sluice_lake_commits_open(struct sluice_lake_commits *log, const char *pipeline,

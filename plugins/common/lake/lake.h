@@ -90,15 +90,21 @@ sluice_status sluice_lake_sink_stream_end(struct sluice_sink *sink,
                                           const struct sluice_stream_end *end,
                                           struct sluice_error *err);
 uint64_t sluice_lake_sink_bytes_written(struct sluice_sink *sink);
+sluice_status sluice_lake_sink_digest(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                                      const struct sluice_digest_ask *ask,
+                                      sluice_digest_visit visit, void *vctx,
+                                      struct sluice_digest_info *info, struct sluice_error *err);
 
-#define SLUICE_LAKE_SINK_API(create_)                                                              \
-    {                                                                                              \
-        (uint32_t)sizeof(struct sluice_sink_api), 0, create_, sluice_lake_sink_destroy,            \
-            sluice_lake_sink_check, sluice_lake_sink_cancel, sluice_lake_sink_open,                \
-            sluice_lake_sink_recover, sluice_lake_sink_stream_begin, sluice_lake_sink_lane_open,   \
-            sluice_lake_sink_lane_write, sluice_lake_sink_lane_commit,                             \
-            sluice_lake_sink_lane_abort, sluice_lake_sink_lane_close, sluice_lake_sink_stream_end, \
-            sluice_lake_sink_bytes_written                                                         \
+#define SLUICE_LAKE_SINK_API(create_)                                                           \
+    {                                                                                           \
+        .struct_size = (uint32_t)sizeof(struct sluice_sink_api), .create = create_,             \
+        .destroy = sluice_lake_sink_destroy, .check = sluice_lake_sink_check,                   \
+        .cancel = sluice_lake_sink_cancel, .open = sluice_lake_sink_open,                       \
+        .recover = sluice_lake_sink_recover, .stream_begin = sluice_lake_sink_stream_begin,     \
+        .lane_open = sluice_lake_sink_lane_open, .lane_write = sluice_lake_sink_lane_write,     \
+        .lane_commit = sluice_lake_sink_lane_commit, .lane_abort = sluice_lake_sink_lane_abort, \
+        .lane_close = sluice_lake_sink_lane_close, .stream_end = sluice_lake_sink_stream_end,   \
+        .bytes_written = sluice_lake_sink_bytes_written, .digest = sluice_lake_sink_digest      \
     }
 
 #endif /* SLUICE_COMMON_LAKE_LAKE_H */

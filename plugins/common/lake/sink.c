@@ -152,6 +152,7 @@ void sluice_lake_sink_destroy(struct sluice_sink *sink)
         }
     }
     sluice_lake_commits_free(&sink->commits);
+    sluice_lake_index_free(&sink->index);
     sink->api->destroy(sink->store);
     pthread_mutex_destroy(&sink->mutex);
     free(sink->pipeline);

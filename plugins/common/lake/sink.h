@@ -8,6 +8,7 @@
 #include "lake/change.h"
 #include "lake/commits.h"
 #include "lake/encoder.h"
+#include "lake/index.h"
 #include "lake/keys.h"
 #include "lake/lake.h"
 #include "lake/object.h"
@@ -69,6 +70,8 @@ struct sluice_sink {
     uint64_t change_bytes; /* the same for change files */
     int64_t batch_interval_us;
     struct sluice_lake_commits commits;
+    struct sluice_lake_index index; /* digest.c alone */
+    uint8_t digest_position[64];
     atomic_uint_fast64_t bytes_written;
     atomic_uint_fast64_t change_files;                       /* names given to change files */
     pthread_mutex_t mutex;                                   /* guards streams and shards */

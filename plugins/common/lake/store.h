@@ -26,6 +26,8 @@ enum { SLUICE_LAKE_PUT_NEW = 1 /* fail with CONFLICT when the key exists, atomic
 struct sluice_lake_store_api {
     /* Connects far enough to know that writing will work (bucket exists, region, folder made). */
     sluice_status (*open)(struct sluice_lake_store *store, struct sluice_error *err);
+    /* The same for reading alone: makes nothing. NOT_FOUND when the place does not exist. */
+    sluice_status (*open_read)(struct sluice_lake_store *store, struct sluice_error *err);
     /* Findings for `sluice check`: reachable, may put, abort, list; clock skew; free space. */
     sluice_status (*check)(struct sluice_lake_store *store, sluice_finding_visit visit, void *vctx,
                            struct sluice_error *err);
@@ -38,6 +40,11 @@ struct sluice_lake_store_api {
      * is over `max`. */
     sluice_status (*get)(struct sluice_lake_store *store, const char *key, uint64_t max,
                          uint8_t **out, uint64_t *out_size, struct sluice_error *err);
+    /* Reads up to `size` bytes of an object from `offset` on; *got is less only where the object ends.
+     * NOT_FOUND. */
+    sluice_status (*get_range)(struct sluice_lake_store *store, const char *key, uint64_t offset,
+                               uint64_t size, uint8_t *out, uint64_t *got,
+                               struct sluice_error *err);
     /* Visits keys under `prefix` (a whole folder, ends with '/') greater than start_after (NULL =
      * all) in byte order. END from the visitor stops. */
     sluice_status (*list)(struct sluice_lake_store *store, const char *prefix,

@@ -256,7 +256,8 @@ int sluice_pg_is_local(const struct sluice_pg_conn *conn)
            domain == AF_UNIX;
 }
 
-static sluice_status flush(struct sluice_pg_conn *conn, const char *what, struct sluice_error *err)
+sluice_status sluice_pg_flush(struct sluice_pg_conn *conn, const char *what,
+                              struct sluice_error *err)
 {
     int64_t deadline = sluice_pg_conn_now(conn) + SLUICE_PG_QUERY_LIMIT_US;
     for (;;) {
@@ -291,7 +292,7 @@ sluice_status sluice_pg_send(struct sluice_pg_conn *conn, const char *what, cons
         return sluice_pg_error_broken(err, what, PQerrorMessage(conn->pg));
     }
     atomic_store(&conn->busy, 1);
-    return flush(conn, what, err);
+    return sluice_pg_flush(conn, what, err);
 }
 
 sluice_status sluice_pg_query(struct sluice_pg_conn *conn, const char *what, const char *sql,

@@ -70,6 +70,11 @@ sluice_status sluice_pg_send(struct sluice_pg_conn *conn, const char *what, cons
                              int param_count, const char *const *params, struct sluice_error *err)
     SLUICE_MUST_CHECK;
 
+/* Hands all that libpq has buffered to the socket, reading what the server sends meanwhile, so that
+ * neither side waits for the other: for pipelines and COPY. */
+sluice_status sluice_pg_flush(struct sluice_pg_conn *conn, const char *what,
+                              struct sluice_error *err) SLUICE_MUST_CHECK;
+
 /* Asks the kernel to wake us only when much has come, for a connection that streams; 0 = off. What
  * is less arrives within milliseconds all the same. Does nothing on Unix sockets. */
 void sluice_pg_coalesce(struct sluice_pg_conn *conn, int on);

@@ -82,7 +82,7 @@ static const char forced_options[] =
     "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c timezone=UTC"
     " -c bytea_output=hex -c lc_monetary=C -c search_path=pg_catalog"
     " -c standard_conforming_strings=on -c quote_all_identifiers=off -c transform_null_equals=off"
-    " -c array_nulls=on -c row_security=on -c default_transaction_read_only=on"
+    " -c array_nulls=on -c row_security=on"
     " -c default_transaction_deferrable=off -c idle_in_transaction_session_timeout=0"
     " -c tcp_user_timeout=0 -c client_min_messages=error -c jit=off -c enable_tidscan=on -c "
     "synchronize_seqscans=off";
@@ -241,6 +241,9 @@ static sluice_status add_forced(struct sluice_pg_params *p, const struct sluice_
         sluice_pg_text_format(&text, "%s ", own);
     }
     sluice_pg_text_add(&text, forced_options);
+    if (!s->writes) {
+        sluice_pg_text_add(&text, " -c default_transaction_read_only=on");
+    }
     sluice_pg_text_format(&text, " -c lock_timeout=%lld -c statement_timeout=%lld",
                           (long long)(s->lock_timeout_us / 1000),
                           (long long)(s->statement_timeout_us / 1000));

@@ -28,6 +28,7 @@ struct sluice_pg_settings {
     int64_t tcp_user_timeout_us;
     int64_t lock_timeout_us;
     int64_t statement_timeout_us;
+    int64_t writes; /* no option: set by sinks, whose sessions are as the server has them */
 };
 
 /* "auto", then libpq's own words. NULL-terminated. */

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -354,6 +355,29 @@ static sluice_status store_get(struct sluice_lake_store *store, const char *key,
     return status;
 }
 
+static sluice_status store_get_range(struct sluice_lake_store *store, const char *key,
+                                     uint64_t offset, uint64_t size, uint8_t *out, uint64_t *got,
+                                     struct sluice_error *err)
+{
+    struct sluice_s3_call call;
+    char whole[SLUICE_S3_KEY_BYTES_MAX + 1];
+    char range[64];
+    SLUICE_TRY(sluice_s3_store_key(store, key, whole, err));
+    (void)snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset, offset + size - 1);
+    sluice_s3_call_init(&call, SLUICE_S3_GET, whole);
+    sluice_s3_call_header(&call, "Range", range);
+    call.body_max = size;
+    sluice_status status = sluice_s3_client_run(store->client, &call, err);
+    if (status == SLUICE_OK) {
+        *got = call.reply.body.size < size ? call.reply.body.size : size;
+        if (*got > 0) {
+            memcpy(out, call.reply.body.data, *got);
+        }
+    }
+    sluice_s3_call_free(&call);
+    return status;
+}
+
 /* ---------------------------------------------------------------- listing -------------------- */
 
 struct page {
@@ -555,9 +579,11 @@ static const char *store_location(struct sluice_lake_store *store)
 
 const struct sluice_lake_store_api sluice_s3_store_api = {
     .open = store_open,
+    .open_read = store_open, /* makes nothing */
     .check = sluice_s3_store_check,
     .put = store_put,
     .get = store_get,
+    .get_range = store_get_range,
     .list = store_list,
     .upload_open = sluice_s3_upload_open,
     .upload_room = sluice_s3_upload_room,

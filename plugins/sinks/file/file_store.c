@@ -45,6 +45,19 @@ static sluice_status store_open(struct sluice_lake_store *store, struct sluice_e
     return SLUICE_OK;
 }
 
+static sluice_status store_open_read(struct sluice_lake_store *store, struct sluice_error *err)
+{
+    if (store->root >= 0) {
+        return SLUICE_OK;
+    }
+    store->root = open(store->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store->root < 0 && errno == ENOENT) {
+        return sluice_error_set(err, SLUICE_E_NOT_FOUND, 0, "there is no folder %s", store->path);
+    }
+    return store->root >= 0 ? SLUICE_OK
+                            : sluice_error_errno(err, errno, "opening the folder %s", store->path);
+}
+
 static sluice_status store_put(struct sluice_lake_store *store, const char *key, const void *data,
                                uint64_t size, uint32_t flags, const char *content_type,
                                struct sluice_error *err)
@@ -119,6 +132,35 @@ static sluice_status store_get(struct sluice_lake_store *store, const char *key,
                                 store->path, key, max);
     }
     return st < 0 ? sluice_file_errno(store, err, failed, "reading", key) : SLUICE_OK;
+}
+
+static sluice_status store_get_range(struct sluice_lake_store *store, const char *key,
+                                     uint64_t offset, uint64_t size, uint8_t *out, uint64_t *got,
+                                     struct sluice_error *err)
+{
+    const int fd = openat(store->root, key, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT || errno == ENOTDIR
+                   ? sluice_error_set(err, SLUICE_E_NOT_FOUND, 0, "%s/%s does not exist",
+                                      store->path, key)
+                   : sluice_file_errno(store, err, errno, "opening", key);
+    }
+    int failed = 0;
+    *got = 0;
+    while (*got < size && failed == 0) {
+        const ssize_t n = pread(fd, out + *got, size - *got, (off_t)(offset + *got));
+        if (n == 0) {
+            break;
+        }
+        if (n > 0) {
+            *got += (uint64_t)n;
+        }
+        else if (errno != EINTR) {
+            failed = errno;
+        }
+    }
+    (void)close(fd);
+    return failed != 0 ? sluice_file_errno(store, err, failed, "reading", key) : SLUICE_OK;
 }
 
 static sluice_status report(sluice_finding_visit visit, void *vctx, int32_t severity,
@@ -205,9 +247,11 @@ static const char *store_location(struct sluice_lake_store *store)
 
 const struct sluice_lake_store_api sluice_file_store_api = {
     .open = store_open,
+    .open_read = store_open_read,
     .check = store_check,
     .put = store_put,
     .get = store_get,
+    .get_range = store_get_range,
     .list = sluice_file_list,
     .upload_open = sluice_file_upload_open,
     .upload_room = sluice_file_upload_room,

@@ -132,6 +132,11 @@ static void oid_array(const struct pg_catalog *catalog, const uint32_t *chosen, 
     sluice_pg_text_add(out, "}");
 }
 
+static const char *get_text(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) ? NULL : PQgetvalue(result, row, column);
+}
+
 static sluice_status load_attributes(struct sluice_pg_conn *conn, struct pg_catalog *catalog,
                                      const char *oids, struct sluice_error *err)
 {
@@ -140,9 +145,13 @@ static sluice_status load_attributes(struct sluice_pg_conn *conn, struct pg_cata
         "SELECT a.attrelid, a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),"
         " a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated, a.attidentity,"
         " CASE WHEN pg_catalog.has_table_privilege(a.attrelid, 'SELECT') THEN true"
-        "  ELSE pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') END, %s"
-        " FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY($1::pg_catalog.oid[])"
-        " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
+        "  ELSE pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') END, %s,"
+        " " PG_TYPE_BASE(
+            "a.atttypmod") ", " PG_TYPE_LABELS ", " PG_COLUMN_DEFAULT ", " PG_COLUMN_MISSING
+                           ", " PG_COLUMN_COLLATION
+                           " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = "
+                           "a.atttypid WHERE a.attrelid = ANY($1::pg_catalog.oid[])"
+                           " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
     static const char not_valid[] =
         "EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = a.attrelid"
         " AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY(k.conkey))";
@@ -177,6 +186,13 @@ static sluice_status load_attributes(struct sluice_pg_conn *conn, struct pg_cata
         a->generated = PQgetvalue(result, i, 7)[0];
         a->identity = PQgetvalue(result, i, 8)[0];
         a->readable = get_bool(result, i, 9);
+        a->base = get_text(result, i, 11);
+        a->labels = get_text(result, i, 12);
+        a->initial = get_text(result, i, 13);
+        a->missing = get_text(result, i, 14);
+        a->collation = get_text(result, i, 15);
+        a->relation = oid;
+        a->real = a->number;
         if (relation == NULL || relation->oid != oid) {
             relation = find_relation(catalog, oid);
             if (relation == NULL) {

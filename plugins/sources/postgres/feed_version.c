@@ -141,8 +141,12 @@ static void attribute_free(struct pg_attribute *a)
 {
     free((char *)(uintptr_t)a->name);
     free((char *)(uintptr_t)a->native);
-    a->name = NULL;
-    a->native = NULL;
+    free((char *)(uintptr_t)a->base);
+    free((char *)(uintptr_t)a->labels);
+    free((char *)(uintptr_t)a->initial);
+    free((char *)(uintptr_t)a->missing);
+    free((char *)(uintptr_t)a->collation);
+    *a = (struct pg_attribute){0};
 }
 
 void pg_feed_version_free(struct feed_version *version)
@@ -190,15 +194,18 @@ static sluice_status load_facts(struct pg_feed *feed, struct sluice_pg_conn *con
 {
     static const char columns_sql[] =
         "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull AND %s, a.attgenerated,"
-        " a.attidentity FROM pg_catalog.pg_attribute a"
+        " a.attidentity, " PG_COLUMN_DEFAULT ", " PG_COLUMN_MISSING
+        ", a.attnum, " PG_COLUMN_COLLATION " FROM pg_catalog.pg_attribute a"
+        " JOIN pg_catalog.pg_type y ON y.oid = a.atttypid"
         " WHERE a.attrelid = $1::pg_catalog.oid AND a.attnum > 0 AND NOT a.attisdropped";
     static const char validated[] =
         "NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = a.attrelid"
         " AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY(k.conkey))";
     static const char formats_sql[] =
-        "SELECT pg_catalog.format_type(u.t, u.m), EXISTS (SELECT FROM pg_catalog.pg_type y"
-        " WHERE y.oid = u.t) FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]),"
-        " pg_catalog.unnest($2::pg_catalog.int4[])) WITH ORDINALITY AS u(t, m, n) ORDER BY u.n";
+        "SELECT pg_catalog.format_type(u.t, u.m), y.oid IS NOT NULL, " PG_TYPE_BASE(
+            "u.m") ", " PG_TYPE_LABELS " FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]),"
+                   " pg_catalog.unnest($2::pg_catalog.int4[])) WITH ORDINALITY AS u(t, m, n)"
+                   " LEFT JOIN pg_catalog.pg_type y ON y.oid = u.t ORDER BY u.n";
     /* In the index's own order, which the log does not tell. */
     static const char key_sql[] =
         "SELECT a.attname FROM pg_catalog.pg_index i"
@@ -273,6 +280,16 @@ static int32_t still_required(const struct feed_stream *fs, const char *name)
     return 0;
 }
 
+/* A copy of a value of the catalog, or NULL where it is NULL. 0 = out of memory. */
+static int copy_value(const PGresult *result, int row, int column, const char **out)
+{
+    if (PQgetisnull(result, row, column)) {
+        return 1;
+    }
+    *out = strdup(PQgetvalue(result, row, column));
+    return *out != NULL;
+}
+
 static sluice_status fill_attribute(const struct feed_stream *fs, const struct feed_relation *rel,
                                     uint32_t c, const struct facts *facts, struct pg_attribute *a,
                                     struct sluice_error *err)
@@ -293,6 +310,21 @@ static sluice_status fill_attribute(const struct feed_stream *fs, const struct f
             PQgetvalue(facts->columns, at, 3)[0] == 't' && still_required(fs, column->name);
         a->generated = PQgetvalue(facts->columns, at, 4)[0];
         a->identity = PQgetvalue(facts->columns, at, 5)[0];
+    }
+    /* The catalog is of today, the log of then: of another type, it is another column. */
+    const int same = at >= 0 &&
+                     strtoul(PQgetvalue(facts->columns, at, 1), NULL, 10) == column->type &&
+                     strtol(PQgetvalue(facts->columns, at, 2), NULL, 10) == column->typmod;
+    if (!copy_value(facts->formats, (int)c, 2, &a->base) ||
+        !copy_value(facts->formats, (int)c, 3, &a->labels) ||
+        (same && (!copy_value(facts->columns, at, 6, &a->initial) ||
+                  !copy_value(facts->columns, at, 7, &a->missing) ||
+                  !copy_value(facts->columns, at, 9, &a->collation)))) {
+        return no_memory(fs, err);
+    }
+    if (same) {
+        a->relation = rel->oid;
+        a->real = (int16_t)strtol(PQgetvalue(facts->columns, at, 8), NULL, 10);
     }
     return SLUICE_OK;
 }

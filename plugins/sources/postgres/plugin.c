@@ -230,6 +230,7 @@ static const struct sluice_source_api source_api = {
     .shard_done = pg_source_shard_done,
     .retire = pg_source_retire,
     .measure = pg_source_measure,
+    .digest = pg_source_digest,
 };
 
 static const struct sluice_component source_component = {

@@ -209,11 +209,16 @@ static sluice_status check_start(const struct setup *s, struct sluice_error *err
 {
     const char *text = s->src->options.start_lsn;
     char from[24];
+    uint64_t end = s->system.end;
     if (s->start_lsn == 0 || s->src->feed.resume != 0) {
         return SLUICE_OK;
     }
-    if (s->start_lsn > s->system.end) {
-        sluice_lsn_format(s->system.end, from);
+    if (s->start_lsn > end) {
+        /* pg_current_wal_lsn() may be ahead of what is flushed, which is what IDENTIFY_SYSTEM gave. */
+        SLUICE_TRY(pg_log_end(s->src, s->src->control, &end, err));
+    }
+    if (s->start_lsn > end) {
+        sluice_lsn_format(end, from);
         return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
                                 "option start_lsn: %s lies in the future, the server's log ends at "
                                 "%s",

@@ -55,7 +55,14 @@ enum { PG_ORIGIN_ANY = 0, PG_ORIGIN_NONE = 1 };
 
 struct pg_attribute {
     const char *name;
-    const char *native; /* format_type() */
+    const char *native;    /* format_type() */
+    const char *base;      /* of a domain: the same of its base; NULL */
+    const char *labels;    /* of an enum, or an array of one: JSON array; NULL */
+    const char *initial;   /* its default, as an expression; NULL */
+    uint32_t relation;     /* together with `real` what the column is, whatever it is called; 0 */
+    int16_t real;          /* attnum in the catalog; `number` may be the feed's own */
+    const char *collation; /* qualified and quoted, if not the type's own; NULL */
+    const char *missing;   /* what rows have that are older than the column, as text; NULL */
     uint32_t type;
     int32_t typmod;
     int16_t number;
@@ -64,6 +71,31 @@ struct pg_attribute {
     int32_t not_null;
     int32_t readable;
 };
+
+/* What is behind a type, for whoever makes a table like this one: three expressions over the alias y of
+ * pg_type and the modifier M. */
+#define PG_TYPE_BASE(M)                                                                            \
+    "CASE WHEN y.typtype = 'd' THEN (WITH RECURSIVE d(t, m, k, b, bm) AS (SELECT y.oid, " M        \
+    ", y.typtype, y.typbasetype, y.typtypmod UNION ALL SELECT z.oid, d.bm, z.typtype,"             \
+    " z.typbasetype, z.typtypmod FROM d JOIN pg_catalog.pg_type z ON z.oid = d.b WHERE d.k = 'd')" \
+    " SELECT pg_catalog.format_type(d.t, d.m) FROM d WHERE d.k <> 'd') END"
+#define PG_TYPE_LABELS                                                                   \
+    "CASE WHEN y.typtype = 'e' OR y.typcategory = 'A' THEN (SELECT pg_catalog.json_agg(" \
+    "e.enumlabel ORDER BY e.enumsortorder)::pg_catalog.text FROM pg_catalog.pg_enum e"   \
+    " WHERE e.enumtypid = CASE WHEN y.typtype = 'e' THEN y.oid ELSE y.typelem END) END"
+
+/* Over the aliases a of pg_attribute and y of its type. */
+#define PG_COLUMN_COLLATION                                                                \
+    "CASE WHEN a.attcollation <> 0 AND a.attcollation <> y.typcollation THEN (SELECT"      \
+    " pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(l.collname) FROM" \
+    " pg_catalog.pg_collation l JOIN pg_catalog.pg_namespace n ON n.oid = l.collnamespace" \
+    " WHERE l.oid = a.attcollation) END"
+/* Over the alias a of pg_attribute. */
+#define PG_COLUMN_DEFAULT                                                                        \
+    "CASE WHEN a.attgenerated = '' THEN (SELECT pg_catalog.pg_get_expr(f.adbin, f.adrelid) FROM" \
+    " pg_catalog.pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum) END"
+#define PG_COLUMN_MISSING \
+    "CASE WHEN a.atthasmissing THEN (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1] END"
 
 struct pg_relation {
     uint32_t oid;
@@ -206,6 +238,11 @@ int pg_relation_capturable(const struct pg_relation *relation, int server_versio
 /* Writes the stream name of a relation; NULL = out of memory. The caller frees it. */
 char *pg_stream_name(const struct pg_relation *relation);
 
+/* digest.c: sluice_source_api.digest */
+sluice_status pg_source_digest(struct sluice_source *src, const struct sluice_digest_ask *ask,
+                               sluice_digest_visit visit, void *vctx,
+                               struct sluice_digest_info *info, struct sluice_error *err);
+
 /* ---------------------------------------------------------------- shards.c ------------------- */
 
 struct pg_shard {
@@ -282,6 +319,7 @@ struct sluice_source {
     pthread_mutex_t pool_lock; /* guards pool; a leaf lock, never held across I/O */
     struct sluice_pg_conn *pool[64];
     uint32_t pool_count;
+    uint8_t digest_position[64]; /* [ctl] */
 };
 
 /* Splits all streams of the source that have no problem. */

@@ -5,7 +5,7 @@
 
 #include "setup.h"
 
-enum { METADATA_MAX = 8 };
+enum { METADATA_MAX = 16 };
 
 char *pg_stream_name(const struct pg_relation *relation)
 {
@@ -153,6 +153,7 @@ static sluice_status add_column(const struct pg_stream_context *context, struct 
     struct sluice_pg_column column = {a->name, a->type, a->typmod};
     struct sluice_pg_column_plan plan = {0};
     struct sluice_pair metadata[METADATA_MAX];
+    char id[32];
     uint32_t count = 0;
     int32_t policy = (int32_t)context->options->on_unrepresentable;
     if (context->sql_ascii && !sluice_pg_utf8_valid((const uint8_t *)a->name, strlen(a->name))) {
@@ -183,6 +184,28 @@ static sluice_status add_column(const struct pg_stream_context *context, struct 
     if (a->generated != 0) {
         metadata[count++] =
             (struct sluice_pair){"sluice:generated", a->generated == 's' ? "stored" : "virtual"};
+        if (context->server_version < PG_SINCE_GENERATED || a->generated != 's') {
+            metadata[count++] = (struct sluice_pair){"sluice:changes", "not sent"};
+        }
+    }
+    if (a->base != NULL) {
+        metadata[count++] = (struct sluice_pair){"sluice:base_type", a->base};
+    }
+    if (a->labels != NULL) {
+        metadata[count++] = (struct sluice_pair){"sluice:enum", a->labels};
+    }
+    if (a->initial != NULL) {
+        metadata[count++] = (struct sluice_pair){"sluice:default", a->initial};
+    }
+    if (a->relation != 0) {
+        (void)snprintf(id, sizeof id, "%u.%d", a->relation, a->real);
+        metadata[count++] = (struct sluice_pair){"sluice:column_id", id};
+    }
+    if (a->collation != NULL) {
+        metadata[count++] = (struct sluice_pair){"sluice:collation", a->collation};
+    }
+    if (a->missing != NULL) {
+        metadata[count++] = (struct sluice_pair){"sluice:missing", a->missing};
     }
     if (a->identity != 0) {
         metadata[count++] =

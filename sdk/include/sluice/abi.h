@@ -3,7 +3,7 @@
  *
  * This header is all that crosses the border between the engine (the host) and a plugin. It is
  * C11 without extensions and valid C++11; it depends on <stdint.h> and the Arrow C data interface
- * alone. The contract and the rules of growth are in sdk/ABI.md.
+ * alone; its first part is in abi_host.h. The contract and the rules of growth are in sdk/ABI.md.
  *
  * Rules for everything in here:
  *  - Every struct that crosses starts with struct_size, set by whoever fills it, and grows only at
@@ -28,6 +28,7 @@
 
 #include <stdint.h>
 
+#include "sluice/abi_host.h"
 #include "sluice/arrow.h"
 
 #ifdef __cplusplus
@@ -35,179 +36,9 @@ extern "C" {
 #endif
 
 #define SLUICE_ABI_MAJOR 0u
-#define SLUICE_ABI_MINOR 2u
+#define SLUICE_ABI_MINOR 3u
 #define SLUICE_PLUGIN_MAGIC 0x4543554cu /* "LUCE" little-endian */
 #define SLUICE_ENVELOPE_VERSION 1u      /* the layout of CHANGES batches, see below */
-
-/* ---------------------------------------------------------------- status and errors ---------- */
-
-/* >= 0 is an answer, < 0 an error. Values are pinned; new ones are appended. An unknown negative
- * value is treated as SLUICE_E_INTERNAL. */
-typedef int32_t sluice_status;
-
-enum {
-    SLUICE_OK = 0,
-    SLUICE_END = 1,   /* nothing more will come */
-    SLUICE_AGAIN = 2, /* nothing now, or not now: call again */
-
-    SLUICE_E_CANCELLED = -1,
-    SLUICE_E_NOMEM = -2,
-    SLUICE_E_INVALID = -3,     /* wrong configuration or argument */
-    SLUICE_E_STATE = -4,       /* call not allowed now */
-    SLUICE_E_UNSUPPORTED = -5, /* this plugin or server cannot */
-    SLUICE_E_NOT_FOUND = -6,   /* table, bucket, file is not there */
-    SLUICE_E_IO = -7,          /* read, write, connection broken */
-    SLUICE_E_TIMEOUT = -8,
-    SLUICE_E_AUTH = -9,           /* wrong user, password, key, certificate */
-    SLUICE_E_PERMISSION = -10,    /* known, but not allowed */
-    SLUICE_E_DATA = -11,          /* a value that cannot be read or represented */
-    SLUICE_E_SCHEMA = -12,        /* the table is not, or no longer, what was planned */
-    SLUICE_E_CONFLICT = -13,      /* another writer is there: fenced */
-    SLUICE_E_POSITION_LOST = -14, /* the source no longer has what follows our position: a gap */
-    SLUICE_E_LIMIT = -15,         /* a named limit was hit */
-    SLUICE_E_INTERNAL = -16,      /* a bug of the plugin or the engine */
-    SLUICE_E_SNAPSHOT_LOST = -17, /* the shared snapshot is gone: unfinished streams start anew */
-    SLUICE_E_UNAVAILABLE = -18    /* server unreachable or refusing connections */
-};
-
-/* sluice_error.flags */
-enum {
-    SLUICE_ERROR_RETRYABLE = 1,     /* the same call may succeed later: the engine retries */
-    SLUICE_ERROR_FATAL = 2,         /* the pipeline must stop, not only this shard or stream */
-    SLUICE_ERROR_EPOCH_ABORTED = 4, /* the sink threw away what was not committed */
-    SLUICE_ERROR_ROW_LEVEL = 8      /* only the row named in `row` is at fault */
-};
-
-/* Caller-allocated, 1,024 bytes; the callee fills it and never allocates for it. Meaningful only
- * when the call returned a negative status. */
-struct sluice_error {
-    uint32_t struct_size;
-    sluice_status status;
-    uint32_t flags;      /* SLUICE_ERROR_* */
-    int32_t native_code; /* errno, HTTP status, vendor number; 0 = none */
-    int64_t row;         /* row of the batch, -1 = none */
-    char sqlstate[8];    /* five characters and NUL, or "" */
-    char message[992];   /* object, operation, native text, hint what to do */
-};
-
-/* Frozen POD. */
-struct sluice_bytes {
-    const void *data;
-    uint64_t size;
-};
-
-/* Frozen POD: a key and a value. */
-struct sluice_pair {
-    const char *key;
-    const char *value;
-};
-
-/* ---------------------------------------------------------------- options -------------------- */
-
-enum {
-    SLUICE_OPTION_STRING = 1,
-    SLUICE_OPTION_INT = 2,
-    SLUICE_OPTION_BOOL = 3,
-    SLUICE_OPTION_DURATION = 4, /* "10s", "200ms", "1h": microseconds */
-    SLUICE_OPTION_SIZE = 5,     /* "64MiB", "8MB", "512": bytes */
-    SLUICE_OPTION_ENUM = 6,     /* one of choices: the index */
-    SLUICE_OPTION_LIST = 7,     /* strings */
-    SLUICE_OPTION_MAP = 8       /* string to string, in file order */
-};
-
-/* sluice_option.flags */
-enum {
-    SLUICE_OPTION_REQUIRED = 1,
-    SLUICE_OPTION_SECRET = 2, /* never shown: logs, errors, plan, state */
-    SLUICE_OPTION_DEPRECATED = 4,
-    SLUICE_OPTION_ADVANCED = 8 /* listed last in help */
-};
-
-/* One option of a component. The engine checks the file against it before the plugin runs, and
- * generates help, JSON Schema and reference pages from it. */
-struct sluice_option {
-    uint32_t struct_size;
-    int32_t type;              /* SLUICE_OPTION_* type */
-    uint32_t flags;            /* SLUICE_OPTION_* flags */
-    uint32_t reserved;         /* 0 */
-    const char *key;           /* lower_snake_case, unique in the component */
-    const char *default_value; /* as written in YAML; NULL = unset */
-    int64_t min; /* INT, DURATION, SIZE: bounds, checked when max >= min and not both 0 */
-    int64_t max;
-    const char *const *choices; /* ENUM: NULL-terminated */
-    const char *help;           /* one or two sentences */
-    const char *example;        /* NULL = none */
-};
-
-/* A checked value of an option. Strings and arrays are borrowed until destroy(). */
-struct sluice_value {
-    uint32_t struct_size;
-    int32_t type;
-    int32_t is_set;     /* 0: neither given nor defaulted; all else is then zero */
-    uint32_t count;     /* LIST, MAP: number of items */
-    int64_t number;     /* INT, BOOL 0/1, DURATION us, SIZE bytes, ENUM index */
-    const char *string; /* STRING, ENUM: NUL-terminated */
-    uint64_t string_size;
-    const char *const *items;        /* LIST */
-    const struct sluice_pair *pairs; /* MAP: array of the frozen POD */
-};
-
-/* ---------------------------------------------------------------- host table ----------------- */
-
-enum {
-    SLUICE_LOG_ERROR = 1,
-    SLUICE_LOG_WARN = 2,
-    SLUICE_LOG_INFO = 3,
-    SLUICE_LOG_DEBUG = 4,
-    SLUICE_LOG_TRACE = 5
-};
-
-enum {
-    SLUICE_CLOCK_MONOTONIC = 0, /* for timeouts and durations */
-    SLUICE_CLOCK_WALL = 1       /* microseconds since 1970-01-01 UTC */
-};
-
-enum { SLUICE_METRIC_COUNTER = 1, SLUICE_METRIC_GAUGE = 2 };
-
-struct sluice_metric; /* opaque, owned by the host, lives as long as the instance */
-
-/* One per instance, valid from create() until destroy() returns. `ctx` is passed to every call. */
-struct sluice_host {
-    uint32_t struct_size;
-    uint32_t abi_minor; /* of the engine */
-    void *ctx;
-
-    /* Logs one finished UTF-8 line without a line end. Never holds secrets. [any] */
-    void (*log)(void *ctx, int32_t level, const char *message, uint64_t size);
-    /* 1 if a message of that level would be written: ask before formatting. [any] */
-    int32_t (*log_enabled)(void *ctx, int32_t level);
-    /* The checked value of an option of this instance. NOT_FOUND: no such key in the table. The
-     * caller sets out->struct_size. [any] */
-    sluice_status (*config_get)(void *ctx, const char *key, struct sluice_value *out);
-    /* 1 once the work is to stop. [any] */
-    int32_t (*cancelled)(void *ctx);
-    /* A descriptor that becomes readable once cancelled and stays so: add it to every poll().
-     * Never read from it or close it. [any] */
-    int32_t (*cancel_fd)(void *ctx);
-    /* Microseconds; the only clock plugins use. [any] */
-    int64_t (*now_us)(void *ctx, int32_t clock);
-    /* Optional counted allocator: size 0 frees, NULL on failure. [any] */
-    void *(*realloc)(void *ctx, void *p, uint64_t size);
-    /* Takes (delta > 0) or gives back (delta < 0) bytes of the process's memory budget, for large
-     * buffers that a plugin keeps (upload parts, spools). Never blocks. Returns 1 = granted,
-     * 0 = refused: make do with what is there (wait for an own upload, flush). With must = 1 the
-     * bytes are counted and never refused: for the least a plugin can work with. Batches handed
-     * over through reader_next are counted by the engine, not by the plugin. [any] */
-    int32_t (*memory)(void *ctx, int64_t delta, int32_t must);
-    /* A named metric of this instance, or NULL. Call during create(). [ctl] */
-    struct sluice_metric *(*metric)(void *ctx, int32_t kind, const char *name, const char *unit,
-                                    const char *help);
-    /* Lock-free; a NULL metric is ignored. [any] */
-    void (*metric_add)(struct sluice_metric *metric, int64_t delta);
-    void (*metric_set)(struct sluice_metric *metric, int64_t value);
-    /* An optional table by id ("sluice.name/1"), or NULL. [any] */
-    const void *(*extension)(void *ctx, const char *id);
-};
 
 /* ---------------------------------------------------------------- streams and rows ----------- */
 
@@ -244,7 +75,14 @@ enum {
  *   sluice:special      "1": values outside the type's range stand for what Arrow lacks; timestamps
  *                       and dates: the largest integer = infinity, the smallest = -infinity;
  *                       decimals: the smallest integer of the width = NaN
- *   sluice:default, sluice:generated, sluice:identity, sluice:collation
+ *   sluice:base_type    of a domain: the type beneath, written like native_type
+ *   sluice:enum         labels of an enum, or of an array of one: a JSON array of strings
+ *   sluice:default      the default as SQL of the source
+ *   sluice:generated    "stored", "virtual"; sluice:identity "always", "by default"
+ *   sluice:changes      "not sent": the column is in loads alone, changes of the stream lack it
+ *   sluice:collation    if not the type's own: quoted, with its schema
+ *   sluice:missing      text of the value that rows from before the column have; not there: NULL
+ *   sluice:column_id    the same while the column lives, whatever its name; to be compared alone
  * and ARROW:extension:name ("arrow.json", "arrow.uuid"). */
 struct sluice_stream_desc {
     uint32_t struct_size;
@@ -462,6 +300,63 @@ typedef sluice_status (*sluice_stream_visit)(void *vctx, const struct sluice_str
                                              const struct sluice_error *problem);
 typedef sluice_status (*sluice_shard_visit)(void *vctx, const struct sluice_shard_desc *shard);
 
+/* ---------------------------------------------------------------- digests -------------------- */
+
+/* How two ends are compared without moving rows (`sluice verify`). Both sides render a row to the
+ * same canonical text: a JSON object of the columns of the description, in its order, exactly as
+ * PostgreSQL's row_to_json prints it in a UTF-8 session with TimeZone UTC, ISO dates,
+ * extra_float_digits 1 and bytea_output hex. The key's text is the JSON array of the key columns'
+ * values; without key columns it is the row's text. A hash is the md5 of a text (bytes in UTF-8); a
+ * row's bucket is the first four bytes of its key's hash, big-endian, modulo `buckets`. Sums add the
+ * two big-endian halves of the rows' hashes modulo 2^64, so that order does not matter.
+ * A sink that keeps output texts, and not what row_to_json makes of them, says so by the flag TEXTS: each
+ * value of the JSON object is then the text that the type's output function gives (as COPY prints it), as a
+ * JSON string, or null. The engine asks the sink first, and then the source in that form.
+ * Since minor 3. */
+enum {
+    SLUICE_DIGEST_SUMS = 1, /* one item for each bucket that has rows */
+    SLUICE_DIGEST_ROWS = 2  /* one item for each row of the buckets asked for, or of the keys */
+};
+enum { SLUICE_DIGEST_TEXTS = 1 /* form: values are output texts */ };
+
+struct sluice_write; /* below: at a sink, where and how the stream is written */
+
+struct sluice_digest_ask {
+    uint32_t struct_size;
+    int32_t level; /* SLUICE_DIGEST_* */
+    const struct sluice_stream_desc
+        *desc;                        /* columns and key; as source, or as it reaches the sink */
+    const struct sluice_write *write; /* sinks alone */
+    const char *where;                /* sources alone: the rule's condition; NULL = none */
+    uint32_t buckets;                 /* a power of two, at most 65536 */
+    uint32_t bucket_count;
+    const uint32_t *bucket_list; /* ROWS: these alone; none and no keys = all */
+    uint32_t key_count;
+    uint32_t form;           /* sources alone: SLUICE_DIGEST_TEXTS or 0 */
+    const char *const *keys; /* ROWS: rows with these key texts alone */
+};
+
+struct sluice_digest_item {
+    uint32_t struct_size;
+    uint32_t bucket;
+    uint64_t rows;
+    uint64_t sum_high;
+    uint64_t sum_low;
+    const char *key;  /* ROWS: text of the key; NULL = the stream has no key */
+    const char *text; /* ROWS: text of the row */
+};
+typedef sluice_status (*sluice_digest_visit)(void *vctx, const struct sluice_digest_item *item);
+
+/* What a digest was taken of; filled by the callee. */
+struct sluice_digest_info {
+    uint32_t struct_size;
+    uint32_t flags; /* sink: the form that the source is to be asked in */
+    uint64_t rows;
+    struct sluice_bytes
+        position; /* source: where its log was right after; sink: what it has applied,
+                                     of any lane. size 0 = unknown. Until the next call */
+};
+
 /* ---------------------------------------------------------------- source --------------------- */
 
 struct sluice_source; /* instance, defined by the plugin */
@@ -532,6 +427,10 @@ struct sluice_source_api {
     sluice_status (*measure)(struct sluice_source *src, const struct sluice_source_plan *plan,
                              struct sluice_bytes position, struct sluice_source_lag *out,
                              struct sluice_error *err);
+    /* Digests of one stream under one snapshot. Connects by itself; may be called without open.  Optional. Since minor 3. [ctl] */
+    sluice_status (*digest)(struct sluice_source *src, const struct sluice_digest_ask *ask,
+                            sluice_digest_visit visit, void *vctx, struct sluice_digest_info *info,
+                            struct sluice_error *err);
 };
 
 /* ---------------------------------------------------------------- sink ----------------------- */
@@ -548,11 +447,67 @@ enum {
     SLUICE_SINK_NEEDS_FULL_ROW = 16, /* cannot write a row with unchanged columns */
     SLUICE_SINK_ORDER_STRICT = 32,   /* batches must be cut at each stream switch */
     SLUICE_SINK_DISCARDS = 64,       /* keeps nothing (benchmarks) */
-    SLUICE_SINK_ROTATES = 128,    /* a commit of changes is costly: only by `batch:` (rows, bytes,
+    SLUICE_SINK_ROTATES = 128,     /* a commit of changes is costly: only by `batch:` (rows, bytes,
                                         interval), never because nothing more is queued */
-    SLUICE_SINK_LOADS_ASIDE = 256 /* changes of a stream may be written while it is loaded: readers
+    SLUICE_SINK_LOADS_ASIDE = 256, /* changes of a stream may be written while it is loaded: readers
                                         put them in order by position */
+    SLUICE_SINK_TABLES = 512 /* keeps rows in tables: follows struct sluice_write and the policies
+                                of the plan for rows and tables that fail. Since minor 3 */
 };
+
+/* sluice_write.mode: what a row of the source does to the target. Since minor 3, like all of these */
+enum {
+    SLUICE_WRITE_APPEND = 1,  /* rows are added; an update or delete is an error */
+    SLUICE_WRITE_UPSERT = 2,  /* rows are put by key */
+    SLUICE_WRITE_UPDATE = 3,  /* rows that are there are changed; none is added */
+    SLUICE_WRITE_REPLACE = 4, /* a load takes the place of all rows at once; changes as UPSERT */
+    SLUICE_WRITE_HISTORY = 5  /* each change is a row of its own, with its metadata */
+};
+/* sluice_write.deletes */
+enum { SLUICE_DELETES_HARD = 1, SLUICE_DELETES_SOFT = 2, SLUICE_DELETES_IGNORE = 3 };
+/* sluice_write.duplicates: which of several equal rows a change of a stream without key means */
+enum { SLUICE_DUPLICATES_ONE = 1, SLUICE_DUPLICATES_ALL = 2, SLUICE_DUPLICATES_FAIL = 3 };
+/* sluice_write.metadata: columns beside the row's own; names are `metadata_prefix` and the word */
+enum {
+    SLUICE_META_OP = 1,         /* op: text, I U D, R of a load, T */
+    SLUICE_META_COMMIT_TS = 2,  /* commit_ts: timestamp with time zone */
+    SLUICE_META_POSITION = 4,   /* position: text, lower-case hex of commit_pos */
+    SLUICE_META_SEQ = 8,        /* seq: bigint, tx_seq */
+    SLUICE_META_TX = 16,        /* tx: text, tx_id */
+    SLUICE_META_SYNCED_AT = 32, /* synced_at: timestamp with time zone of the write */
+    SLUICE_META_UNCHANGED = 64  /* unchanged: text[], columns of an update that the source did not
+                                   send since they stayed as they were; they are NULL in the row */
+};
+/* sluice_write.flags */
+enum {
+    SLUICE_WRITE_MERGE = 1,      /* other streams may write to the same table */
+    SLUICE_WRITE_HASH_NAMES = 2, /* names too long for the target: cut, and a hash put behind;
+                                    otherwise they are an error */
+    SLUICE_WRITE_FROZEN = 4      /* columns of an existing table are not altered */
+};
+
+/* What `write:` and `route:` of the file say of one stream in one sink, made concrete. Borrowed like
+ * the description beside it. */
+struct sluice_write {
+    uint32_t struct_size;
+    uint32_t flags; /* SLUICE_WRITE_* flags */
+    int32_t mode;
+    int32_t deletes;
+    int32_t duplicates;
+    uint32_t metadata; /* SLUICE_META_* */
+    uint32_t key_count;
+    uint32_t target_count;
+    const uint32_t *keys; /* columns that rows are found by, as indexes into desc->schema, in key
+                                   order; none: rows have no key. May differ from desc->keys */
+    const char *const *target; /* parts of the table's name, unquoted: schema and table, or table */
+    const char *soft_column;   /* deletes SOFT: a boolean, true once deleted; never NULL */
+    const char *metadata_prefix; /* never NULL */
+};
+
+/* sluice_sink_plan.on_row_error: rows that the target refuses for what is in them */
+enum { SLUICE_ROWS_STOP = 1, SLUICE_ROWS_SKIP = 2, SLUICE_ROWS_DLQ = 3 };
+/* sluice_sink_plan.on_table_error: tables that fail for good */
+enum { SLUICE_TABLES_STOP = 1, SLUICE_TABLES_QUARANTINE = 2 };
 
 /* sluice_sink_plan and friends: engine-owned settings of one sink in one pipeline. */
 struct sluice_sink_plan {
@@ -567,6 +522,9 @@ struct sluice_sink_plan {
     uint64_t batch_rows; /* rotation and commit triggers from `batch:`; 0 = sink's default */
     uint64_t batch_bytes;
     int64_t batch_interval_us;
+    int32_t on_row_error;   /* SLUICE_ROWS_*; 0 = STOP. Since minor 3, like the next two */
+    int32_t on_table_error; /* SLUICE_TABLES_*; 0 = STOP */
+    uint64_t max_rejected;  /* rows of this process that may be refused before it stops; 0 = any */
 };
 
 /* What recover() visits. Newest first; the visitor answers END when it has seen enough. */
@@ -592,7 +550,9 @@ struct sluice_stream_begin {
     uint32_t struct_size;
     uint32_t flags;
     const struct sluice_stream_desc *desc; /* copied by the sink */
-    const char *run; /* LOAD: UTC start, 20261123T005234Z, unique per stream */
+    const char *run;                  /* LOAD: UTC start, 20261123T005234Z, unique per stream */
+    const struct sluice_write *write; /* copied; NULL for sinks without SLUICE_SINK_TABLES. Since
+                                         minor 3 */
 };
 
 struct sluice_commit {
@@ -618,6 +578,38 @@ struct sluice_stream_end {
     struct sluice_bytes load_position; /* size 0 = none */
     const char *load_position_text;    /* NULL = none */
 };
+
+/* What report() visits: a stream that is not as it should be. Since minor 3, like the next. */
+enum {
+    SLUICE_REPORT_QUARANTINED =
+        1 /* set aside, its changes are not written: loading it anew heals */
+};
+struct sluice_sink_report {
+    uint32_t struct_size;
+    uint32_t flags; /* SLUICE_REPORT_* */
+    const char *stream;
+    const char *reason; /* QUARANTINED; NULL = none */
+    uint64_t
+        rejected; /* rows refused by this process, in committed work: skipped or kept as letters */
+};
+typedef sluice_status (*sluice_report_visit)(void *vctx, const struct sluice_sink_report *report);
+
+/* A row that the target refused, kept there. */
+struct sluice_letter {
+    uint32_t struct_size;
+    uint32_t flags; /* 0 */
+    uint64_t id;    /* ascends in the order of refusal */
+    const char *stream;
+    const char *op;       /* I U D R */
+    const char *position; /* text; NULL = of a load */
+    const char *sqlstate;
+    const char *error;
+    const char *row; /* JSON object: the columns that were sent */
+    const char *key; /* JSON object: what the row was found by; NULL = nothing else than `row` */
+    int64_t rejected_us; /* wall clock */
+    int64_t replayed_us; /* 0 = not */
+};
+typedef sluice_status (*sluice_letter_visit)(void *vctx, const struct sluice_letter *letter);
 
 struct sluice_sink_api {
     uint32_t struct_size;
@@ -661,6 +653,29 @@ struct sluice_sink_api {
                                 struct sluice_error *err);
     /* Bytes given to the target so far, after encoding and compression. Optional. [any] */
     uint64_t (*bytes_written)(struct sluice_sink *sink);
+    /* Visits what stream_begin would do, as findings: INFO with the statement as `what` for each one
+     * that would run, ERROR for why it would be refused. Connects by itself, may be called without
+     * open, changes nothing. Optional. Since minor 3, like all below. [ctl] */
+    sluice_status (*describe)(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                              const struct sluice_stream_begin *begin, sluice_finding_visit visit,
+                              void *vctx, struct sluice_error *err);
+    /* Visits streams with refused rows, or in quarantine. Never blocks. Optional. [any] */
+    sluice_status (*report)(struct sluice_sink *sink, sluice_report_visit visit, void *vctx,
+                            struct sluice_error *err);
+    /* Visits the letters of the plan's pipeline and node, oldest first; of one stream if `stream` is
+     * not NULL, with id >= `from`. Without open. Optional. [ctl] */
+    sluice_status (*letters)(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                             const char *stream, uint64_t from, sluice_letter_visit visit,
+                             void *vctx, struct sluice_error *err);
+    /* Writes one letter's row into its table and marks the letter, in one transaction. `row` replaces
+     * what the letter holds; NULL = as it is. What the target says is the error. Without open. Optional.
+     * [ctl] */
+    sluice_status (*replay)(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                            uint64_t id, const char *row, struct sluice_error *err);
+    /* As for sources, of what the plan's pipeline and node has written. Without open. Optional. [ctl] */
+    sluice_status (*digest)(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                            const struct sluice_digest_ask *ask, sluice_digest_visit visit,
+                            void *vctx, struct sluice_digest_info *info, struct sluice_error *err);
 };
 
 /* ---------------------------------------------------------------- transform ------------------ */

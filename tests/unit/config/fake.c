@@ -86,11 +86,14 @@ const struct sluice_component fake_s3 =
     COMPONENT(SLUICE_SINK, SLUICE_SINK_LOAD | SLUICE_SINK_CHANGES, "s3", s3_options);
 const struct sluice_component fake_null =
     COMPONENT(SLUICE_SINK, SLUICE_SINK_LOAD, "null", no_options);
+const struct sluice_component fake_tables = COMPONENT(
+    SLUICE_SINK, SLUICE_SINK_LOAD | SLUICE_SINK_CHANGES | SLUICE_SINK_TABLES, "tables", no_options);
 const struct sluice_component fake_all_types =
     COMPONENT(SLUICE_SOURCE, SLUICE_SOURCE_LOAD, "all_types", all_options);
 
 const struct sluice_component *const fake_components[] = {
-    &fake_pg, &fake_generate, &fake_all_types, &fake_mask, &fake_project, &fake_s3, &fake_null};
+    &fake_pg,      &fake_generate, &fake_all_types, &fake_mask,
+    &fake_project, &fake_s3,       &fake_null,      &fake_tables};
 const size_t fake_component_count = sizeof fake_components / sizeof fake_components[0];
 
 static const struct sluice_component *find(void *ctx, int32_t kind, const char *name)

@@ -17,6 +17,7 @@ extern const struct sluice_component fake_mask;      /* transform: rows alone */
 extern const struct sluice_component fake_project;   /* transform: rows and changes */
 extern const struct sluice_component fake_s3;        /* sink: load and changes */
 extern const struct sluice_component fake_null;      /* sink: load alone, no options */
+extern const struct sluice_component fake_tables;    /* sink over tables, no options */
 extern const struct sluice_component fake_all_types; /* source with an option of each type */
 extern const struct sluice_component *const fake_components[];
 extern const size_t fake_component_count;
@@ -43,6 +44,7 @@ TEST_LIST(option_tests);
 TEST_LIST(pipeline_tests);
 TEST_LIST(graph_tests);
 TEST_LIST(table_tests);
+TEST_LIST(write_tests);
 TEST_LIST(schema_tests);
 TEST_LIST(memory_tests);
 

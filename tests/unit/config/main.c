@@ -13,6 +13,7 @@ int main(void)
     RUN(pipeline_tests);
     RUN(graph_tests);
     RUN(table_tests);
+    RUN(write_tests);
     RUN(schema_tests);
     RUN(memory_tests);
     return failed != 0;

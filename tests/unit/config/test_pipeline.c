@@ -95,7 +95,9 @@ static void whole_model(void **state)
     assert_int_equal(lake->batch.rows, 1000);
     assert_int_equal(lake->batch.bytes, 64 << 20);
     assert_int_equal(lake->batch.interval_us, 60000000);
-    assert_int_equal(lake->truncate, SLUICE_TRUNCATE_IGNORE);
+    struct sluice_write_rule write;
+    sluice_write_fold(lake, "public.t", &write);
+    assert_int_equal(write.truncate, SLUICE_TRUNCATE_IGNORE);
     assert_int_equal(lake->retry.max, 0);
     assert_int_equal(lake->retry.backoff_us, 2000000);
     sluice_pipeline_free(p);
@@ -117,8 +119,9 @@ static void defaults(void **state)
     assert_int_equal(p->nodes[0].split_bytes, 0);
     assert_non_null(p->nodes[0].config);
     assert_int_equal(p->schema, SLUICE_SCHEMA_EVOLVE);
-    assert_int_equal(p->nodes[0].truncate, 0);
-    assert_int_equal(p->nodes[1].truncate, SLUICE_TRUNCATE_APPLY);
+    struct sluice_write_rule write;
+    sluice_write_fold(&p->nodes[1], "public.t", &write);
+    assert_int_equal(write.truncate, SLUICE_TRUNCATE_APPLY);
     sluice_pipeline_free(p);
     /* A key without a value stands for its default. */
     p = load_good(
@@ -128,7 +131,8 @@ static void defaults(void **state)
         "sinks: {out: {plugin: 'null', inputs: [src], config: ~, write: }}\n");
     assert_int_equal(p->memory_bytes, SLUICE_DEFAULT_MEMORY);
     assert_int_equal(p->schema, SLUICE_SCHEMA_EVOLVE);
-    assert_int_equal(p->nodes[1].truncate, SLUICE_TRUNCATE_APPLY);
+    sluice_write_fold(&p->nodes[1], "public.t", &write);
+    assert_int_equal(write.truncate, SLUICE_TRUNCATE_APPLY);
     sluice_pipeline_free(p);
     sluice_pipeline_free(NULL);
 }
@@ -289,19 +293,24 @@ static void node_keys(void **state)
         SOURCE "    tabels: {}\n",
         "8:5 error sources.src.tabels: unknown key \"tabels\" | did you mean tables?\n");
     expect_findings(SOURCE "    route: {}\n    write: {}\n    schema: {}\n    parallelism: 2\n",
-                    "8:5 error sources.src.route: \"route\" is not available in this version\n"
+                    "8:5 error sources.src.route: route belongs to sinks\n"
                     "9:5 error sources.src.write: write belongs to sinks\n"
                     "10:5 error sources.src.schema: schema stands at the top of the file, or in"
                     " tables.defaults and tables.rules\n"
                     "11:5 error sources.src.parallelism: \"parallelism\" is not available in this"
                     " version\n");
-    expect_findings(SINK "    write: {truncate: aply, mode: upsert, x: y}\n    schema: stop\n",
-                    "9:23 error sinks.out.write.truncate: truncate wants apply, ignore or fail, not"
-                    " \"aply\" | did you mean apply?\n"
-                    "9:29 error sinks.out.write.mode: \"mode\" is not available in this version\n"
-                    "9:43 error sinks.out.write.x: unknown key \"x\" | known here: truncate\n"
-                    "10:5 error sinks.out.schema: schema stands at the top of the file, or in"
-                    " tables.defaults and tables.rules\n");
+    expect_findings(
+        SINK "    write: {truncate: aply, mode: upsert, x: y}\n    schema: stop\n",
+        "9:23 error sinks.out.write.truncate: truncate wants apply, ignore or fail, not"
+        " \"aply\" | did you mean apply?\n"
+        "9:29 error sinks.out.write: mode is for sinks that keep rows in tables, which"
+        " null does not | leave it out\n"
+        "9:43 error sinks.out.write.x: unknown key \"x\" | known here: mode, key, deletes,"
+        " soft_column, duplicates, metadata, metadata_prefix, truncate, rules\n"
+        "9:43 error sinks.out.write: x is for sinks that keep rows in tables, which null"
+        " does not | leave it out\n"
+        "10:5 error sinks.out.schema: schema stands at the top of the file, or in"
+        " tables.defaults and tables.rules\n");
     expect_findings(SINK "    write: append\n",
                     "9:12 error sinks.out.write: wants a mapping, not text\n");
     expect_findings(SINK "    tables: {}\n    snapshot: {}\n",

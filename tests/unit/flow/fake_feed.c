@@ -638,7 +638,6 @@ struct sluice_pipeline *feed_pipeline(uint32_t sinks, int32_t mode)
     p->nodes[0].component = &feed_source_component;
     for (uint32_t i = 1; i <= sinks; i++) {
         p->nodes[i].component = &feed_sink_component;
-        p->nodes[i].truncate = SLUICE_TRUNCATE_APPLY;
     }
     return p;
 }
@@ -651,7 +650,6 @@ struct sluice_pipeline *feed_pipeline_holding(int32_t mode)
     p->nodes[1].component = &feed_holding_component;
     for (uint32_t i = 2; i <= 3; i++) {
         p->nodes[i].component = &feed_sink_component;
-        p->nodes[i].truncate = SLUICE_TRUNCATE_APPLY;
     }
     return p;
 }

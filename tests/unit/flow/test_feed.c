@@ -274,7 +274,9 @@ static void test_truncate_policies(void **unused)
     feed_log.truncate_at = 100;
     struct sluice_state *state = flow_state_open();
     struct sluice_pipeline *p = feed_pipeline(1, SLUICE_MODE_FULL_LOAD_AND_CDC);
-    p->nodes[1].truncate = SLUICE_TRUNCATE_FAIL;
+    struct sluice_write_rule rule = {.truncate = SLUICE_TRUNCATE_FAIL};
+    p->nodes[1].writes = &rule;
+    p->nodes[1].write_count = 1;
     struct flow_outcome out = flow_run_pipeline(p, state, &once, 0);
     fake_pipeline_free(p);
     sluice_state_close(state);

@@ -127,6 +127,20 @@ static sluice_status mem_get(struct sluice_lake_store *store, const char *key, u
     return SLUICE_OK;
 }
 
+static sluice_status mem_get_range(struct sluice_lake_store *store, const char *key,
+                                   uint64_t offset, uint64_t size, uint8_t *out, uint64_t *got,
+                                   struct sluice_error *err)
+{
+    const struct mem_object *object = mem_store_find(cast(store), key);
+    if (object == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOT_FOUND, 0, "no such key");
+    }
+    const uint64_t left = offset < object->size ? object->size - offset : 0;
+    *got = size < left ? size : left;
+    memcpy(out, object->data + offset, *got);
+    return SLUICE_OK;
+}
+
 static sluice_status mem_list(struct sluice_lake_store *store, const char *prefix,
                               const char *start_after, sluice_lake_list_visit visit, void *vctx,
                               struct sluice_error *err)
@@ -241,9 +255,11 @@ static const char *mem_location(struct sluice_lake_store *store)
 
 const struct sluice_lake_store_api mem_store_api = {
     .open = mem_open,
+    .open_read = mem_open,
     .check = mem_check,
     .put = mem_put,
     .get = mem_get,
+    .get_range = mem_get_range,
     .list = mem_list,
     .upload_open = mem_upload_open,
     .upload_room = mem_upload_room,

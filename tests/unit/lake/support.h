@@ -29,6 +29,7 @@ int run_sink_tests(void);
 int run_change_tests(void);
 int run_change_lane_tests(void);
 int run_store_tests(void);
+int run_read_tests(void);
 
 /* ---- host ---- */
 

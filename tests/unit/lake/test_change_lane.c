@@ -36,8 +36,9 @@ static void open_sink(struct fixture *f, uint64_t batch_bytes, uint64_t batch_ro
 
 static void begin_changes(struct fixture *f)
 {
-    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, SLUICE_BEGIN_CHANGES,
-                                        &f->stream.desc, NULL};
+    struct sluice_stream_begin begin = {.struct_size = (uint32_t)sizeof begin,
+                                        .flags = SLUICE_BEGIN_CHANGES,
+                                        .desc = &f->stream.desc};
     assert_int_equal(sluice_lake_sink_stream_begin(f->sink, &begin, NULL), SLUICE_OK);
 }
 
@@ -591,8 +592,10 @@ static void beside_a_load(void **state)
     sluice_put_be64(position, 0x18);
     f.stream.desc.load_position.data = position;
     f.stream.desc.load_position.size = sizeof position;
-    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, SLUICE_BEGIN_LOAD, &f.stream.desc,
-                                        run};
+    struct sluice_stream_begin begin = {.struct_size = (uint32_t)sizeof begin,
+                                        .flags = SLUICE_BEGIN_LOAD,
+                                        .desc = &f.stream.desc,
+                                        .run = run};
     assert_int_equal(sluice_lake_sink_stream_begin(f.sink, &begin, NULL), SLUICE_OK);
     struct sluice_shard_desc part = {.struct_size = (uint32_t)sizeof part, .stream_count = 1};
     part.kind = SLUICE_SHARD_SNAPSHOT;

@@ -27,7 +27,10 @@ struct fixture {
 
 static void begin_run(struct fixture *f, const char *run)
 {
-    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, SLUICE_BEGIN_LOAD, &f->desc, run};
+    struct sluice_stream_begin begin = {.struct_size = (uint32_t)sizeof begin,
+                                        .flags = SLUICE_BEGIN_LOAD,
+                                        .desc = &f->desc,
+                                        .run = run};
     assert_int_equal(sluice_lake_sink_stream_begin(f->sink, &begin, NULL), SLUICE_OK);
 }
 
@@ -360,7 +363,8 @@ static void refusals(void **state)
     struct sluice_error err = SLUICE_ERROR_INIT;
     (void)state;
     start(&f, plain_csv, "public.t", 0);
-    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, 0, &f.desc, "r"};
+    struct sluice_stream_begin begin = {
+        .struct_size = (uint32_t)sizeof begin, .desc = &f.desc, .run = "r"};
     assert_int_equal(sluice_lake_sink_stream_begin(f.sink, &begin, &err), SLUICE_E_INVALID);
     begin.flags = SLUICE_BEGIN_LOAD;
     begin.run = "../x";

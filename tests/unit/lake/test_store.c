@@ -350,7 +350,10 @@ static void lanes_in_parallel(void **state)
     desc.part_count = 1;
     desc.parts = parts;
     desc.schema = &schema;
-    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, SLUICE_BEGIN_LOAD, &desc, "r"};
+    struct sluice_stream_begin begin = {.struct_size = (uint32_t)sizeof begin,
+                                        .flags = SLUICE_BEGIN_LOAD,
+                                        .desc = &desc,
+                                        .run = "r"};
     assert_int_equal(sluice_lake_sink_stream_begin(sink, &begin, NULL), SLUICE_OK);
     for (int32_t i = 0; i < THREADS; i++) {
         workers[i] = (struct worker){sink, &schema, i};

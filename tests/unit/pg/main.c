@@ -14,5 +14,6 @@ int main(void)
     failed += pg_test_resolve();
     failed += pg_test_pgoutput();
     failed += pg_test_textdecode();
+    failed += pg_test_encode();
     return failed;
 }

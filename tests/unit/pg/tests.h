@@ -22,6 +22,7 @@ int pg_test_text(void);
 int pg_test_resolve(void);
 int pg_test_pgoutput(void);
 int pg_test_textdecode(void);
+int pg_test_encode(void);
 
 /* Bytes of a hex text; returns their number. */
 size_t pg_test_unhex(const char *hex, uint8_t *out, size_t cap);

@@ -212,7 +212,8 @@ int main(int argc, char **argv)
     struct sluice_sink_plan plan = {.struct_size = (uint32_t)sizeof plan, .mode = 3};
     struct sluice_stream_desc desc = {.struct_size = (uint32_t)sizeof desc, .before = 1};
     struct sluice_shard_desc shard = {.struct_size = (uint32_t)sizeof shard, .kind = 2};
-    struct sluice_stream_begin begin = {(uint32_t)sizeof begin, SLUICE_BEGIN_CHANGES, &desc, NULL};
+    struct sluice_stream_begin begin = {
+        .struct_size = (uint32_t)sizeof begin, .flags = SLUICE_BEGIN_CHANGES, .desc = &desc};
     test_host_init(&host, options);
     test_schema(&schema, fields);
     desc.stream_id = 1;

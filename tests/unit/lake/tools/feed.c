@@ -75,8 +75,9 @@ static void close_all(struct feed *f)
 static void begin(struct feed *f, uint32_t id)
 {
     struct sluice_error err = SLUICE_ERROR_INIT;
-    struct sluice_stream_begin b = {(uint32_t)sizeof b, SLUICE_BEGIN_CHANGES, &f->streams[id].desc,
-                                    NULL};
+    struct sluice_stream_begin b = {.struct_size = (uint32_t)sizeof b,
+                                    .flags = SLUICE_BEGIN_CHANGES,
+                                    .desc = &f->streams[id].desc};
     must(sluice_lake_sink_stream_begin(f->sink, &b, &err), &err);
 }
 
@@ -118,7 +119,10 @@ static void do_load(struct feed *f, uint32_t id, char **words, uint32_t count)
     struct sluice_batch batch = {.struct_size = (uint32_t)sizeof batch};
     struct sluice_commit commit = {.struct_size = (uint32_t)sizeof commit, .epoch = 1};
     struct sluice_stream_end end = {.struct_size = (uint32_t)sizeof end, .stream_id = id + 1};
-    struct sluice_stream_begin b = {(uint32_t)sizeof b, SLUICE_BEGIN_LOAD, &stream->desc, words[2]};
+    struct sluice_stream_begin b = {.struct_size = (uint32_t)sizeof b,
+                                    .flags = SLUICE_BEGIN_LOAD,
+                                    .desc = &stream->desc,
+                                    .run = words[2]};
     struct sluice_shard_desc shard = {.struct_size = (uint32_t)sizeof shard, .stream_count = 1};
     const uint64_t ids[] = {id + 1};
     uint8_t position[8];
