@@ -25,14 +25,22 @@ class TableScene(Scene):
             source={"split_bytes": "1MiB"}, sink={"small_rows": 0} if self.sets else {}, tables=list(STREAMS))
 
     def live(self, failpoints: str):
+        """As of files; and in the end changes one by one, each of which is an epoch of its own."""
         run = self.replica.start(failpoints=failpoints)
         begun, rounds = time.monotonic(), 0
-        while run.poll() is None and time.monotonic() - begun < 20:
+
+        def alive() -> bool:
+            return run.poll() is None and time.monotonic() - begun < 30
+
+        while alive() and (rounds < 4 or not self.replica.complete() >= set(STREAMS)):
             self.change()
             rounds += 1
-            if rounds >= 4 and self.replica.complete() >= set(STREAMS) and self.replica.epochs() >= 5:
-                break
             time.sleep(0.05)
+        for _ in range(4):
+            seen = self.replica.epochs()
+            self.db.execute("UPDATE fat SET n = n + 1 WHERE id = 1")
+            while alive() and self.replica.epochs() == seen:
+                time.sleep(0.02)
         if run.poll() is None:
             run.terminate()
         return run.wait(60)
