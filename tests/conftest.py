@@ -28,13 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
         shared.begin_run()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Why tests needed their second try: a test that passes in the end has something to be mended all the same."""
-    for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"first try of {report.nodeid}", sep="-")
-        terminalreporter.write_line(report.longreprtext[-4000:])
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _is_worker(config) or shared.RUN_DIR not in os.environ:
         return
