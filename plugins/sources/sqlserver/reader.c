@@ -9,7 +9,7 @@
 
 enum { BATCH_BYTES = 8 << 20 };
 
-struct sluice_reader {
+struct ms_load {
     struct sluice_source *src;
     const struct ms_stream *stream;
     struct sluice_tds_conn *conn;
@@ -49,7 +49,7 @@ sluice_status ms_shards(struct sluice_source *src, sluice_shard_visit visit, voi
     return SLUICE_OK;
 }
 
-void ms_reader_close(struct sluice_reader *rd)
+void ms_load_close(struct ms_load *rd)
 {
     if (rd != NULL) {
         sluice_tds_close(rd->conn);
@@ -58,7 +58,7 @@ void ms_reader_close(struct sluice_reader *rd)
     }
 }
 
-static sluice_status begin(struct sluice_reader *rd, struct sluice_error *err)
+static sluice_status begin(struct ms_load *rd, struct sluice_error *err)
 {
     SLUICE_TRY(sluice_tds_connect(&rd->src->options.server, rd->src->host, &rd->conn, err));
     if (rd->src->snapshot) {
@@ -74,16 +74,16 @@ static sluice_status begin(struct sluice_reader *rd, struct sluice_error *err)
     return SLUICE_OK;
 }
 
-sluice_status ms_reader_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
-                             struct sluice_bytes resume, struct sluice_reader **out,
-                             struct sluice_error *err)
+sluice_status ms_load_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
+                           struct sluice_bytes resume, struct ms_load **out,
+                           struct sluice_error *err)
 {
     const uint64_t at = shard->handle.size == 8 ? sluice_get_be64(shard->handle.data) : UINT64_MAX;
     if (at >= src->stream_count || resume.size > 0) {
         return sluice_error_set(err, SLUICE_E_POSITION_LOST, 0,
                                 "shard %s is none that can be gone on with", shard->id);
     }
-    struct sluice_reader *rd = calloc(1, sizeof *rd);
+    struct ms_load *rd = calloc(1, sizeof *rd);
     if (rd == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a reader");
     }
@@ -103,14 +103,14 @@ sluice_status ms_reader_open(struct sluice_source *src, const struct sluice_shar
         status = begin(rd, err);
     }
     if (status < 0) {
-        ms_reader_close(rd);
+        ms_load_close(rd);
         return status;
     }
     *out = rd;
     return SLUICE_OK;
 }
 
-static sluice_status take_row(struct sluice_reader *rd, struct sluice_error *err)
+static sluice_status take_row(struct ms_load *rd, struct sluice_error *err)
 {
     const int64_t count = rd->stream->schema.n_children;
     for (int32_t i = 0; i < count; i++) {
@@ -129,7 +129,7 @@ static sluice_status take_row(struct sluice_reader *rd, struct sluice_error *err
 }
 
 /* END: behind the last row, and nothing was collected. */
-static sluice_status collect(struct sluice_reader *rd, struct sluice_error *err)
+static sluice_status collect(struct ms_load *rd, struct sluice_error *err)
 {
     while (!rd->ended && rd->rows.rows < rd->batch_rows &&
            sluice_rows_bytes(&rd->rows) < rd->batch_bytes) {
@@ -148,8 +148,8 @@ static sluice_status collect(struct sluice_reader *rd, struct sluice_error *err)
     return rd->rows.rows > 0 ? SLUICE_OK : SLUICE_END;
 }
 
-sluice_status ms_reader_next(struct sluice_reader *rd, int64_t timeout_us, struct sluice_batch *out,
-                             struct sluice_error *err)
+sluice_status ms_load_next(struct ms_load *rd, int64_t timeout_us, struct sluice_batch *out,
+                           struct sluice_error *err)
 {
     const struct sluice_host *host = rd->src->host;
     struct ArrowArray array;

@@ -298,7 +298,7 @@ const struct sluice_source_api ms_source_api = {
     .discover = ms_discover,
     .open = ms_open,
     .shards = ms_shards,
-    .reader_open = ms_reader_open,
-    .reader_next = ms_reader_next,
-    .reader_close = ms_reader_close,
+    .reader_open = ms_any_open,
+    .reader_next = ms_any_next,
+    .reader_close = ms_any_close,
 };

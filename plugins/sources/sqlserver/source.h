@@ -67,15 +67,24 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
                              struct ms_stream **out, struct sluice_error *err);
 void ms_stream_free(struct ms_stream *stream);
 
-/* reader.c */
+/* reader.c: loads */
+struct ms_load;
 sluice_status ms_shards(struct sluice_source *src, sluice_shard_visit visit, void *vctx,
                         struct sluice_error *err);
-sluice_status ms_reader_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
-                             struct sluice_bytes resume, struct sluice_reader **out,
-                             struct sluice_error *err);
-sluice_status ms_reader_next(struct sluice_reader *rd, int64_t timeout_us, struct sluice_batch *out,
-                             struct sluice_error *err);
-void ms_reader_close(struct sluice_reader *rd);
+sluice_status ms_load_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
+                           struct sluice_bytes resume, struct ms_load **out,
+                           struct sluice_error *err);
+sluice_status ms_load_next(struct ms_load *rd, int64_t timeout_us, struct sluice_batch *out,
+                           struct sluice_error *err);
+void ms_load_close(struct ms_load *rd);
+
+/* any_reader.c: a reader of either kind of shard */
+sluice_status ms_any_open(struct sluice_source *src, const struct sluice_shard_desc *shard,
+                          struct sluice_bytes resume, struct sluice_reader **out,
+                          struct sluice_error *err);
+sluice_status ms_any_next(struct sluice_reader *rd, int64_t timeout_us, struct sluice_batch *out,
+                          struct sluice_error *err);
+void ms_any_close(struct sluice_reader *rd);
 
 extern const struct sluice_source_api ms_source_api;
 
