@@ -67,6 +67,10 @@
     X("postgres.feed_before_start", FAILS, "the slot was checked, nothing streams yet")          \
     X("s3.before_complete", FAILS, "all parts of an object are there, it is not completed")      \
     X("s3.mid_multipart", FAILS, "a part of an object was sent, others follow")                  \
+    X("sqlserver.after_max_lsn", FAILS,                                                          \
+      "the capture job's position was read, no table was opened")                                \
+    X("sqlserver.feed_after_window", FAILS, "a group of changes was read, nothing went out")     \
+    X("sqlserver.feed_before_start", FAILS, "the feed is connected, no instance was chosen")     \
     X("state.commit", FAILS, "a change of the state is about to become durable")                 \
     X("state.write", FAILS, "a batch of changes is about to be written to the state")
 

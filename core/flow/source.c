@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "flow/feed.h"
 #include "log/log.h"
+#include "sluice/position.h"
 #include "sluice/struct.h"
 
 static sluice_status nomem(struct sluice_error *err)
@@ -89,6 +90,21 @@ struct selects {
     uint32_t count;
 };
 
+/* What the sinks have of it that changes go on from. */
+static struct sluice_bytes since(const struct sluice_flow_stream *stream)
+{
+    struct sluice_bytes out = {NULL, 0};
+    for (size_t i = 0; i < stream->source->tree.leaf_count; i++) {
+        const struct sluice_flow_leaf *leaf = &stream->leaves[i];
+        const struct sluice_bytes at = {leaf->position, leaf->position_size};
+        if (leaf->follows && leaf->complete && at.size > 0 && !atomic_load(&leaf->failed) &&
+            (out.size == 0 || sluice_position_compare(at, out) < 0)) {
+            out = at;
+        }
+    }
+    return out;
+}
+
 static sluice_status make_selects(struct sluice_flow_source *source, struct selects *out,
                                   struct sluice_error *err)
 {
@@ -113,7 +129,8 @@ static sluice_status make_selects(struct sluice_flow_source *source, struct sele
             .exclude_count = (uint32_t)rule.exclude_count,
             .include_columns = (const char *const *)rule.include_columns,
             .exclude_columns = (const char *const *)rule.exclude_columns,
-            .where = rule.where};
+            .where = rule.where,
+            .since = since(stream)};
         out->pointers[out->count] = &out->items[out->count];
         out->count++;
     }

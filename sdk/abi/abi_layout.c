@@ -20,7 +20,7 @@
 
 _Static_assert(sizeof(void *) == 8, "64-bit pointers");
 VALUE(SLUICE_ABI_MAJOR, 0);
-VALUE(SLUICE_ABI_MINOR, 3);
+VALUE(SLUICE_ABI_MINOR, 4);
 VALUE(SLUICE_PLUGIN_MAGIC, 1162040652);
 VALUE(SLUICE_ENVELOPE_VERSION, 1);
 VALUE(SLUICE_OK, 0);
@@ -268,7 +268,7 @@ AT(sluice_shard_desc, bytes_estimate, 40, 8);
 AT(sluice_shard_desc, handle, 48, 16);
 AT(sluice_shard_desc, start, 64, 16);
 
-SIZE(sluice_stream_select, 48);
+SIZE(sluice_stream_select, 64);
 AT(sluice_stream_select, struct_size, 0, 4);
 AT(sluice_stream_select, flags, 4, 4);
 AT(sluice_stream_select, name, 8, 8);
@@ -277,6 +277,7 @@ AT(sluice_stream_select, exclude_count, 20, 4);
 AT(sluice_stream_select, include_columns, 24, 8);
 AT(sluice_stream_select, exclude_columns, 32, 8);
 AT(sluice_stream_select, where, 40, 8);
+AT(sluice_stream_select, since, 48, 16);
 
 SIZE(sluice_resume, 32);
 AT(sluice_resume, struct_size, 0, 4);

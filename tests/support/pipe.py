@@ -42,6 +42,8 @@ class Pipe:
     sinks: name → "file", a Bucket, or a whole sink; stores are where each can be read again.
     """
 
+    plugin = "postgres"  # of the source
+
     def __init__(self, engine: sluice.Engine, db: PgDatabase, sinks: Mapping[str, Any] | None = None,
                  tables: Iterable[str] | Mapping[str, Any] = ("public.*",), name: str = "",
                  mode: str = "full_load_and_cdc", source: Mapping[str, Any] | None = None, **top: Any):
@@ -73,7 +75,7 @@ class Pipe:
     def document(self) -> dict[str, Any]:
         return {
             "version": 1, "name": self.name, "mode": self.mode,
-            "sources": {"src": {"plugin": "postgres", "config": self.source, "tables": self.tables}},
+            "sources": {"src": {"plugin": self.plugin, "config": self.source, "tables": self.tables}},
             "sinks": self.sinks, **self.top,
         }
 

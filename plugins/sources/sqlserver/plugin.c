@@ -18,17 +18,34 @@ static const struct sluice_option o_batch_rows =
     SLUICE_OPT_RANGE(SLUICE_OPTION_INT, "batch_rows", "8192", SLUICE_OPTION_ADVANCED, 1, 65536,
                      "Rows per batch at most.");
 
-static const struct sluice_option *const options[] = {SLUICE_TDS_OPTIONS, &o_isolation,
-                                                      &o_fine_times, &o_batch_rows, NULL};
+static const char *const befores[] = {"key", "full", NULL};
+static const struct sluice_option o_before_image =
+    SLUICE_OPT_ENUM("before_image", "key", 0, befores,
+                    "What changes bring of the old row: its key, where the key changed and in "
+                    "deletes; or the whole "
+                    "row, where large values that an update left alone are NULL.");
+static const struct sluice_option o_poll_interval = SLUICE_OPT_RANGE(
+    SLUICE_OPTION_DURATION, "poll_interval", "1s", SLUICE_OPTION_ADVANCED, 10000, 60000000,
+    "How often the change tables are looked at when nothing comes. Right after a change, every 10 "
+    "ms; then less and less often, down to this.");
+
+static const struct sluice_option *const options[] = {
+    SLUICE_TDS_OPTIONS, &o_isolation,     &o_fine_times, &o_batch_rows,
+    &o_before_image,    &o_poll_interval, NULL};
 
 static const struct sluice_component component = {
     .struct_size = (uint32_t)sizeof component,
     .kind = SLUICE_SOURCE,
-    .caps = SLUICE_SOURCE_LOAD,
+    .caps = SLUICE_SOURCE_LOAD | SLUICE_SOURCE_CHANGES | SLUICE_SOURCE_DEFERRED_LOAD,
     .name = "sqlserver",
-    .summary = "Tables of Microsoft SQL Server, full loads",
-    .help = "Reads whole tables over TDS 7.4 (FreeTDS db-lib), each as one piece. Changes are not "
-            "followed yet.",
+    .summary = "Tables of Microsoft SQL Server, and their changes",
+    .help =
+        "Reads whole tables over TDS 7.4 (FreeTDS db-lib).\n\n"
+        "Changes come out of the change tables of change data capture, which the database's owner "
+        "enables (sys.sp_cdc_enable_db, sys.sp_cdc_enable_table) and whose capture job is run by "
+        "SQL "
+        "Server Agent. A load begins where the job was before it, so that some changes are both in "
+        "the load and behind it: tables need a key by which sinks put them on top.",
     .options = options,
     .source = &ms_source_api,
 };

@@ -1,5 +1,6 @@
 /* Source sqlserver: instance, check, discovery, opening. */
-#include "source.h"
+#include "capture.h"
+#include "setup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +31,15 @@ static sluice_status ms_create(const struct sluice_host *host, struct sluice_sou
         SLUICE_BIND(struct ms_options, isolation, "isolation"),
         SLUICE_BIND(struct ms_options, fine_times, "fine_times"),
         SLUICE_BIND(struct ms_options, batch_rows, "batch_rows"),
+        SLUICE_BIND(struct ms_options, before_image, "before_image"),
+        SLUICE_BIND(struct ms_options, poll_us, "poll_interval"),
         {NULL, 0}};
     struct sluice_source *src = calloc(1, sizeof *src);
     if (src == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a source");
     }
     src->host = host;
+    src->failpoints = sluice_failpoints_of(host);
     sluice_status status = sluice_tds_settings_bind(host, &src->options.server, err);
     if (status >= 0) {
         status = sluice_options_bind(host, bindings, &src->options, err);
@@ -145,6 +149,7 @@ struct discovery {
     struct sluice_source *src;
     sluice_stream_visit visit;
     void *vctx;
+    struct ms_capture capture; /* empty when the database captures nothing */
 };
 
 /* A table with a column that cannot be read is there with its problem. */
@@ -168,7 +173,8 @@ static sluice_status discover_table(void *vctx, const struct ms_table *table,
     char name[sizeof table->schema_name * 4];
     struct ms_stream *s = NULL;
     struct sluice_error problem = SLUICE_ERROR_INIT;
-    sluice_status status = ms_stream_make(d->src, table, NULL, 0, &s, &problem);
+    sluice_status status = ms_stream_make(
+        d->src, table, NULL, ms_capture_newest(&d->capture, table->object_id), 0, &s, &problem);
     if (status == SLUICE_E_NOMEM) {
         *err = problem;
         return status;
@@ -185,11 +191,15 @@ static sluice_status discover_table(void *vctx, const struct ms_table *table,
 static sluice_status ms_discover(struct sluice_source *src, sluice_stream_visit visit, void *vctx,
                                  struct sluice_error *err)
 {
-    struct discovery d = {src, visit, vctx};
+    struct discovery d = {.src = src, .visit = visit, .vctx = vctx};
     struct sluice_tds_conn *conn = NULL;
     int snapshot = 0;
     SLUICE_TRY(connect_and_ask(src, &conn, &snapshot, err));
-    const sluice_status status = ms_catalog_tables(conn, discover_table, &d, err);
+    sluice_status status = ms_capture_read_if_any(conn, &d.capture, err);
+    if (status >= 0) {
+        status = ms_catalog_tables(conn, discover_table, &d, err);
+    }
+    ms_capture_free(&d.capture);
     sluice_tds_close(conn);
     return status;
 }
@@ -201,6 +211,7 @@ struct opening {
     const struct sluice_source_plan *plan;
     struct discovery d;
     unsigned char *met; /* streams of the plan that are there */
+    struct ms_lsn max;  /* how far the capture job was before any load begins */
 };
 
 static sluice_status open_table(void *vctx, const struct ms_table *table, struct sluice_error *err)
@@ -219,8 +230,12 @@ static sluice_status open_table(void *vctx, const struct ms_table *table, struct
         return SLUICE_OK;
     }
     o->met[i] = 1;
-    sluice_status status =
-        ms_stream_make(o->src, table, o->plan->streams[i], o->plan->row_limit, &s, &problem);
+    const struct ms_instance *captured = ms_capture_newest(&o->d.capture, table->object_id);
+    sluice_status status = ms_setup_check(o->plan->streams[i], table, captured, name, &problem);
+    if (status >= 0) {
+        status = ms_stream_make(o->src, table, o->plan->streams[i], captured, o->plan->row_limit,
+                                &s, &problem);
+    }
     if (status == SLUICE_E_NOMEM) {
         *err = problem;
         return status;
@@ -228,6 +243,7 @@ static sluice_status open_table(void *vctx, const struct ms_table *table, struct
     if (status < 0) {
         return visit_problem(&o->d, table, name, &problem);
     }
+    ms_setup_place(s, captured, &o->max);
     status = o->d.visit(o->d.vctx, &s->desc, NULL);
     o->src->streams[o->src->stream_count++] = s;
     return status;
@@ -257,7 +273,7 @@ static sluice_status ms_open(struct sluice_source *src, const struct sluice_sour
                              struct sluice_source_info *info, sluice_stream_visit visit, void *vctx,
                              struct sluice_error *err)
 {
-    struct opening o = {src, plan, {src, visit, vctx}, NULL};
+    struct opening o = {.src = src, .plan = plan, .d = {.src = src, .visit = visit, .vctx = vctx}};
     struct sluice_tds_conn *conn = NULL;
     int allowed = 0;
     streams_free(src);
@@ -277,11 +293,18 @@ static sluice_status ms_open(struct sluice_source *src, const struct sluice_sour
     }
     src->snapshot = allowed && src->options.isolation != MS_ISOLATION_READ_COMMITTED;
     if (status >= 0) {
+        status = ms_setup_begin(src, plan, conn, &o.d.capture, &o.max, err);
+    }
+    if (status >= 0) {
         status = ms_catalog_tables(conn, open_table, &o, err);
     }
     if (status >= 0) {
         status = tell_missing(&o);
     }
+    if (status >= 0) {
+        status = ms_setup_end(src, plan, conn, &o.max, err);
+    }
+    ms_capture_free(&o.d.capture);
     sluice_tds_close(conn);
     free(o.met);
     info->identity = src->identity;
@@ -297,7 +320,7 @@ const struct sluice_source_api ms_source_api = {
     .cancel = ms_cancel,
     .discover = ms_discover,
     .open = ms_open,
-    .shards = ms_shards,
+    .shards = ms_any_shards,
     .reader_open = ms_any_open,
     .reader_next = ms_any_next,
     .reader_close = ms_any_close,

@@ -2,16 +2,23 @@
 #ifndef SQLSERVER_SOURCE_H
 #define SQLSERVER_SOURCE_H
 
+#include "lsn.h"
+#include "sluice/failpoint.h"
 #include "tds/column.h"
 #include "tds/conn.h"
 
 enum { MS_ISOLATION_AUTO = 0, MS_ISOLATION_SNAPSHOT = 1, MS_ISOLATION_READ_COMMITTED = 2 };
+
+/* What changes bring of the old row. */
+enum { MS_BEFORE_KEY = 0, MS_BEFORE_FULL = 1 };
 
 struct ms_options {
     struct sluice_tds_settings server;
     int64_t isolation;  /* MS_ISOLATION_* */
     int64_t fine_times; /* SLUICE_TDS_FINE_* */
     int64_t batch_rows;
+    int64_t before_image; /* MS_BEFORE_* */
+    int64_t poll_us;      /* longest time between two looks for changes */
 };
 
 /* A table as it is delivered. */
@@ -24,12 +31,25 @@ struct ms_stream {
     struct sluice_tds_decoder *decoders;
     uint32_t *keys;
     struct sluice_stream_desc desc;
-    char *select; /* the statement that reads it */
-    uint32_t flags;
+    char *select;    /* the statement that reads it */
+    uint32_t flags;  /* SLUICE_SELECT_* */
+    char **includes; /* as selected */
+    char **excludes;
+    uint32_t include_count;
+    uint32_t exclude_count;
+    struct ms_lsn since_lsn;
+    struct sluice_bytes
+        since; /* changes behind it are needed; size 0 = behind the feed's position */
+    struct ms_lsn load_position;
+    char load_position_text[MS_LSN_TEXT];
+    uint64_t last_schema_id; /* of versions that were announced */
+    char incarnation[24];
+    struct sluice_pair properties[2];
 };
 
 struct sluice_source {
     const struct sluice_host *host;
+    const struct sluice_failpoint_extension *failpoints;
     struct ms_options options;
     struct ms_stream **streams; /* of open */
     uint32_t stream_count;
@@ -38,6 +58,17 @@ struct sluice_source {
     uint64_t plan_batch_bytes;
     char server[256];
     char identity[320];
+    /* changes */
+    int32_t mode;       /* of the plan */
+    int32_t wants_feed; /* some stream's changes are chosen */
+    int32_t once;       /* END at what was committed before open() */
+    int64_t once_us;    /* then (UTC) */
+    int64_t until_us;   /* UTC; 0 = none */
+    int64_t
+        position_us; /* when what the feed goes on from was committed, in the server's zone; 0 = not known */
+    struct ms_lsn until; /* zero = none */
+    struct ms_lsn start; /* of the feed without a resume position */
+    char shard_id[121];
 };
 
 /* A table out of the catalog, all columns. Valid during the visit. */
@@ -61,10 +92,17 @@ sluice_status ms_catalog_tables(struct sluice_tds_conn *conn, ms_table_visit vis
 sluice_status ms_catalog_server(struct sluice_source *src, struct sluice_tds_conn *conn,
                                 int *snapshot_allowed, struct sluice_error *err);
 
-/* stream.c: a table with the columns that `select` chooses; NULL = all. */
+/* stream.c: a table with the columns that `select` chooses; NULL = all. `captured`: which of them changes have; NULL =
+ * there are no changes of it. */
+struct ms_instance;
 sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_table *table,
-                             const struct sluice_stream_select *select, uint64_t row_limit,
+                             const struct sluice_stream_select *select,
+                             const struct ms_instance *captured, uint64_t row_limit,
                              struct ms_stream **out, struct sluice_error *err);
+/* The columns that were chosen, for another version of the table; borrows from the stream. */
+struct sluice_stream_select ms_stream_selection(const struct ms_stream *stream);
+/* 1 … of a key column by name; 0 = not of the key. */
+uint32_t ms_stream_key_ordinal(const struct ms_stream *stream, const char *name);
 void ms_stream_free(struct ms_stream *stream);
 
 /* reader.c: loads */
@@ -85,6 +123,8 @@ sluice_status ms_any_open(struct sluice_source *src, const struct sluice_shard_d
 sluice_status ms_any_next(struct sluice_reader *rd, int64_t timeout_us, struct sluice_batch *out,
                           struct sluice_error *err);
 void ms_any_close(struct sluice_reader *rd);
+sluice_status ms_any_shards(struct sluice_source *src, sluice_shard_visit visit, void *vctx,
+                            struct sluice_error *err);
 
 extern const struct sluice_source_api ms_source_api;
 

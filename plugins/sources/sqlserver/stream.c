@@ -3,12 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
 #include "sluice/array.h"
-#include "source.h"
 
 static sluice_status nomem(struct sluice_error *err)
 {
     return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a table");
+}
+
+static void free_names(char **names, uint32_t count)
+{
+    for (uint32_t i = 0; names != NULL && i < count; i++) {
+        free(names[i]);
+    }
+    free(names);
 }
 
 void ms_stream_free(struct ms_stream *s)
@@ -21,6 +29,8 @@ void ms_stream_free(struct ms_stream *s)
         free(s->decoders);
         free(s->keys);
         free(s->select);
+        free_names(s->includes, s->include_count);
+        free_names(s->excludes, s->exclude_count);
         free(s);
     }
 }
@@ -40,6 +50,64 @@ static int is_chosen(const struct sluice_stream_select *select, const char *name
     return select == NULL || ((select->include_count == 0 ||
                                listed(select->include_columns, select->include_count, name)) &&
                               !listed(select->exclude_columns, select->exclude_count, name));
+}
+
+/* Copies what of the selection later versions of the columns need. */
+static char **copy_names(const char *const *names, uint32_t count)
+{
+    char **out = calloc(count + 1u, sizeof(char *));
+    for (uint32_t i = 0; out != NULL && i < count; i++) {
+        out[i] = strdup(names[i]);
+        if (out[i] == NULL) {
+            free_names(out, count);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+static sluice_status keep_selection(struct ms_stream *s, const struct sluice_stream_select *select,
+                                    struct sluice_error *err)
+{
+    s->flags = SLUICE_SELECT_LOAD;
+    if (select == NULL) {
+        return SLUICE_OK;
+    }
+    s->flags = select->flags;
+    s->includes = copy_names(select->include_columns, select->include_count);
+    s->excludes = copy_names(select->exclude_columns, select->exclude_count);
+    if (s->includes == NULL || s->excludes == NULL) {
+        return nomem(err);
+    }
+    s->include_count = select->include_count;
+    s->exclude_count = select->exclude_count;
+    if (select->since.size == MS_LSN_BYTES) {
+        (void)ms_lsn_take(select->since, &s->since_lsn);
+        s->since = ms_lsn_bytes(&s->since_lsn);
+    }
+    return SLUICE_OK;
+}
+
+struct sluice_stream_select ms_stream_selection(const struct ms_stream *s)
+{
+    return (struct sluice_stream_select){.struct_size =
+                                             (uint32_t)sizeof(struct sluice_stream_select),
+                                         .flags = s->flags,
+                                         .name = s->name,
+                                         .include_count = s->include_count,
+                                         .exclude_count = s->exclude_count,
+                                         .include_columns = (const char *const *)s->includes,
+                                         .exclude_columns = (const char *const *)s->excludes};
+}
+
+uint32_t ms_stream_key_ordinal(const struct ms_stream *s, const char *name)
+{
+    for (uint32_t k = 0; k < s->desc.key_count; k++) {
+        if (strcmp(s->schema.children[s->keys[k]]->name, name) == 0) {
+            return k + 1;
+        }
+    }
+    return 0;
 }
 
 static sluice_status set_names(struct ms_stream *s, const struct ms_table *table,
@@ -77,11 +145,20 @@ static void set_keys(struct ms_stream *s, const struct ms_table *table, const ui
     s->desc.key_count = count;
 }
 
+/* Computed columns are captured as NULL, and others may not be captured at all. */
+static int is_sent(const struct ms_instance *captured, const struct sluice_tds_column *column)
+{
+    return captured == NULL ||
+           (!column->computed && ms_instance_column(captured, column->name) >= 0);
+}
+
 static sluice_status set_columns(const struct sluice_source *src, struct ms_stream *s,
                                  const struct ms_table *table,
-                                 const struct sluice_stream_select *select, uint32_t *at,
+                                 const struct sluice_stream_select *select,
+                                 const struct ms_instance *captured, uint32_t *at,
                                  struct sluice_error *err)
 {
+    const int followed = select != NULL && (select->flags & SLUICE_SELECT_CHANGES) != 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         struct sluice_tds_decoder d;
@@ -89,7 +166,10 @@ static sluice_status set_columns(const struct sluice_source *src, struct ms_stre
         /* Discovery shows what can be read; who opens the table must leave out the rest by name. */
         const int shown =
             select != NULL || sluice_tds_decoder_make(&table->columns[i], 0, &d, &ignored) >= 0;
-        at[i] = shown && is_chosen(select, table->columns[i].name) ? count++ : UINT32_MAX;
+        at[i] = shown && is_chosen(select, table->columns[i].name) &&
+                        (!followed || is_sent(captured, &table->columns[i]))
+                    ? count++
+                    : UINT32_MAX;
     }
     SLUICE_TRY(sluice_schema_init(&s->schema, count, err));
     for (uint32_t i = 0; i < table->count; i++) {
@@ -99,7 +179,7 @@ static sluice_status set_columns(const struct sluice_source *src, struct ms_stre
         }
         struct sluice_tds_decoder *d = &s->decoders[at[i]];
         SLUICE_TRY(sluice_tds_decoder_make(c, (int32_t)src->options.fine_times, d, err));
-        struct sluice_pair pairs[4] = {{"sluice:native_type", d->native}};
+        struct sluice_pair pairs[5] = {{"sluice:native_type", d->native}};
         uint32_t pair_count = 1;
         if (d->extension != NULL) {
             pairs[pair_count++] = (struct sluice_pair){"ARROW:extension:name", d->extension};
@@ -109,6 +189,9 @@ static sluice_status set_columns(const struct sluice_source *src, struct ms_stre
         }
         if (c->computed) {
             pairs[pair_count++] = (struct sluice_pair){"sluice:generated", "stored"};
+        }
+        if (!is_sent(captured, c)) {
+            pairs[pair_count++] = (struct sluice_pair){"sluice:changes", "not sent"};
         }
         SLUICE_TRY(sluice_schema_set(&s->schema, at[i], c->name, &d->type, c->nullable, pairs,
                                      pair_count, err));
@@ -159,7 +242,8 @@ static int64_t width_of(const struct ms_table *table)
 }
 
 sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_table *table,
-                             const struct sluice_stream_select *select, uint64_t row_limit,
+                             const struct sluice_stream_select *select,
+                             const struct ms_instance *captured, uint64_t row_limit,
                              struct ms_stream **out, struct sluice_error *err)
 {
     struct ms_stream *s = calloc(1, sizeof *s);
@@ -174,7 +258,10 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
         status = set_names(s, table, err);
     }
     if (status >= 0) {
-        status = set_columns(src, s, table, select, at, err);
+        status = set_columns(src, s, table, select, captured, at, err);
+    }
+    if (status >= 0) {
+        status = keep_selection(s, select, err);
     }
     if (status >= 0 && s->schema.n_children == 0) {
         status = sluice_error_set(err, SLUICE_E_INVALID, 0, "no column of it is chosen");
@@ -187,27 +274,33 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
         ms_stream_free(s);
         return status;
     }
-    static const struct sluice_pair properties[] = {{"source", "sqlserver"}};
+    s->properties[0] = (struct sluice_pair){"source", "sqlserver"};
+    s->properties[1] = (struct sluice_pair){"incarnation", s->incarnation};
+    (void)snprintf(s->incarnation, sizeof s->incarnation, "%lld", (long long)table->object_id);
     const uint32_t key_count = s->desc.key_count;
     const int64_t rows =
         row_limit > 0 && (int64_t)row_limit < table->rows ? (int64_t)row_limit : table->rows;
-    s->flags = select != NULL ? select->flags : SLUICE_SELECT_LOAD;
-    s->desc =
-        (struct sluice_stream_desc){.struct_size = (uint32_t)sizeof s->desc,
-                                    .kind = SLUICE_STREAM_TABLE,
-                                    .before = SLUICE_BEFORE_NONE,
-                                    .stream_id = (uint64_t)table->object_id,
-                                    .schema_id = 1,
-                                    .name = s->name,
-                                    .part_count = 2,
-                                    .key_count = key_count,
-                                    .parts = s->parts,
-                                    .keys = s->keys,
-                                    .schema = &s->schema,
-                                    .rows_estimate = rows,
-                                    .bytes_estimate = rows > 0 ? rows * width_of(table) : rows,
-                                    .property_count = 1,
-                                    .properties = properties};
+    s->desc = (struct sluice_stream_desc){
+        .struct_size = (uint32_t)sizeof s->desc,
+        .kind = SLUICE_STREAM_TABLE,
+        .flags = captured != NULL ? SLUICE_STREAM_CAN_CHANGES : 0u,
+        .before = captured == NULL ? SLUICE_BEFORE_NONE
+                  : key_count > 0 && src->options.before_image == MS_BEFORE_KEY
+                      ? SLUICE_BEFORE_KEY
+                      : SLUICE_BEFORE_FULL,
+        .stream_id = (uint64_t)table->object_id,
+        .schema_id = 1,
+        .name = s->name,
+        .part_count = 2,
+        .key_count = key_count,
+        .parts = s->parts,
+        .keys = s->keys,
+        .schema = &s->schema,
+        .rows_estimate = rows,
+        .bytes_estimate = rows > 0 ? rows * width_of(table) : rows,
+        .property_count = 2,
+        .properties = s->properties};
+    s->last_schema_id = s->desc.schema_id;
     *out = s;
     return SLUICE_OK;
 }

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define SLUICE_ABI_MAJOR 0u
-#define SLUICE_ABI_MINOR 3u
+#define SLUICE_ABI_MINOR 4u
 #define SLUICE_PLUGIN_MAGIC 0x4543554cu /* "LUCE" little-endian */
 #define SLUICE_ENVELOPE_VERSION 1u      /* the layout of CHANGES batches, see below */
 
@@ -99,8 +99,11 @@ struct sluice_stream_desc {
     const struct ArrowSchema *schema;
     int64_t rows_estimate;             /* -1 = unknown */
     int64_t bytes_estimate;            /* -1 = unknown */
-    struct sluice_bytes load_position; /* from open(): the exact position of the load's snapshot;
-                                          size 0 = none or not exact */
+    struct sluice_bytes load_position; /* from open(): everything up to here is in the load; changes
+                                          behind it are applied on top. Exact: nothing behind it is in
+                                          the load. Else, without SLUICE_SOURCE_SNAPSHOT_EXACT, some
+                                          may be, so that sinks meet inserts of rows that are there and
+                                          deletes of rows that are not. size 0 = none */
     const char *load_position_text;    /* the same for people and manifests; NULL = none */
     uint32_t encoding_count; /* draft "sluice.encoded-batch": encodings the source offers */
     uint32_t property_count;
@@ -213,6 +216,10 @@ struct sluice_stream_select {
     const char *const *include_columns; /* exact names; none = all */
     const char *const *exclude_columns;
     const char *where; /* a condition in the source's own language; NULL = none */
+    struct sluice_bytes since; /* CHANGES: some sink has a load of the stream that holds everything
+                                  up to here, and is to get all changes behind it (and behind the
+                                  feed's own position); the smallest of several. size 0 = no sink has
+                                  one. Since minor 4 */
 };
 
 struct sluice_resume {

@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from ..pg import PgDatabase
 from ..pgoutput import UNCHANGED, Change, Decoder, Transaction
 from .tsql import NotTaken, literal, quoted
-from .tsqltypes import TsqlType
+from .tsqltypes import SYSTEM_TYPE_IDS, TsqlType
 
 EPOCH = datetime.datetime(2000, 1, 1)
 OLD_LOBS = ("text", "ntext", "image")
@@ -45,6 +46,7 @@ class Capture:
         self.stopped = threading.Event()
         self.ended = threading.Event()
         self._lock = threading.Lock()
+        self._noted = 0.0
         db.execute((Path(__file__).parent / "cdc.sql").read_text(), "CREATE PUBLICATION tds_cdc")
         self.slot = f"tds_{db.name[-12:]}"
         self.decoder = Decoder()
@@ -101,7 +103,7 @@ class Capture:
                  ("__$command_id", TsqlType("int"))]
         statements = [
             f"INSERT INTO tds.columns SELECT attrelid, attnum, attname, {literal(t.name)}, {t.length}, {t.precision},"
-            f" {t.scale}, {t.max_length}, 0, true, false, false, NULL FROM pg_attribute WHERE attrelid = {table}"
+            f" {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]}, true, false, false, NULL FROM pg_attribute WHERE attrelid = {table}"
             f" AND attname = {literal(name)}" for name, t in types]
         statements += [
             f"INSERT INTO cdc.captured_columns VALUES ({table}::oid::int, {literal(c)}, {i + 1}, {literal(t.name)},"
@@ -134,13 +136,28 @@ class Capture:
     def scan(self) -> None:
         """Takes all that was committed since."""
         with self._lock:
-            with self.db.connect() as conn, conn.cursor() as cursor:
-                cursor.execute("SELECT data FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, 'proto_version',"
-                               " '1', 'publication_names', 'tds_cdc')", [self.slot], binary=True)
-                for (data,) in cursor:
-                    done = self.decoder.feed(bytes(data))
-                    if done is not None:
-                        self._take(done)
+            began = self._clock()
+            found = self._scan()
+            if found or time.monotonic() - self._noted > 0.2:  # an empty scan is not worth a row each time
+                self._noted = time.monotonic()
+                self.db.execute("INSERT INTO tds.scans VALUES (1, "
+                                f"'{began}', '{self._clock()}', 0) ON CONFLICT (session_id) DO UPDATE SET start_time ="
+                                " excluded.start_time, end_time = excluded.end_time")
+
+    def _clock(self) -> str:
+        return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+    def _scan(self) -> int:
+        found = 0
+        with self.db.connect() as conn, conn.cursor() as cursor:
+            cursor.execute("SELECT data FROM pg_logical_slot_get_binary_changes(%s, NULL, NULL, 'proto_version',"
+                           " '1', 'publication_names', 'tds_cdc')", [self.slot], binary=True)
+            for (data,) in cursor:
+                done = self.decoder.feed(bytes(data))
+                if done is not None:
+                    self._take(done)
+                    found += 1
+        return found
 
     def _take(self, tx: Transaction) -> None:
         end = EPOCH + datetime.timedelta(microseconds=tx.time_us)

@@ -33,3 +33,22 @@ CREATE FUNCTION sys.fn_cdc_decrement_lsn(lsn bytea) RETURNS bytea LANGUAGE sql I
 CREATE FUNCTION sys.fn_cdc_map_lsn_to_time(lsn bytea) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT tran_end_time FROM cdc.lsn_time_mapping WHERE start_lsn = lsn $$;
 UPDATE tds.settings SET value = '1' WHERE name = 'is_cdc_enabled';
+
+-- ---- how far the job is, and when it ran
+CREATE TABLE tds.scans (session_id int PRIMARY KEY, start_time text NOT NULL, end_time text, empty_scan_count int NOT NULL);
+CREATE VIEW sys.dm_cdc_log_scan_sessions AS SELECT session_id, start_time, end_time, empty_scan_count, 0 AS latency
+  FROM tds.scans;
+CREATE SCHEMA IF NOT EXISTS dbo;
+CREATE VIEW sys.cdc_jobs AS SELECT 5 AS database_id, k.name AS job_type, (SELECT value::int FROM tds.settings s
+  WHERE s.name = k.name || '_minutes') AS retention FROM (VALUES ('cleanup')) k(name);
+INSERT INTO tds.settings VALUES ('cleanup_minutes', '4320');
+CREATE FUNCTION sys.sysdatetimeoffset() RETURNS text LANGUAGE sql VOLATILE AS $$
+  SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '0 +00:00' $$;
+
+-- Times of these tables are datetimes on the wire.
+INSERT INTO tds.columns SELECT a.attrelid, a.attnum, a.attname, k.type, k.length, 0, k.scale, k.max_length, 0, true, false,
+  false, NULL FROM (VALUES ('cdc.change_tables', 'create_date', 'datetime', 0, 3, 8),
+  ('cdc.lsn_time_mapping', 'tran_begin_time', 'datetime', 0, 3, 8), ('cdc.lsn_time_mapping', 'tran_end_time', 'datetime', 0, 3, 8),
+  ('sys.dm_cdc_log_scan_sessions', 'start_time', 'datetime', 0, 3, 8), ('sys.dm_cdc_log_scan_sessions', 'end_time', 'datetime', 0, 3, 8))
+  k(relation, name, type, length, scale, max_length)
+  JOIN pg_attribute a ON a.attrelid = k.relation::regclass AND a.attname = k.name;

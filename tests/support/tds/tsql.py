@@ -119,15 +119,19 @@ def _storage(kind: exp.DataType) -> str:
 def _change(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.Table):
         node.set("hints", None)
+        if node.catalog.lower() == "msdb":
+            node.set("db", exp.to_identifier("sys", quoted=True))
         if not node.args.get("db") and not node.name.startswith("#") and node.name:
             node.set("db", exp.to_identifier("dbo", quoted=True))
         node.set("catalog", None)
     elif isinstance(node, exp.HexString):
         return sqlglot.parse_one(f"decode('{str(node.this).removeprefix('0x')}', 'hex')", read="postgres")
+    elif isinstance(node, exp.CurrentTimestampLTZ):  # SYSDATETIMEOFFSET()
+        return exp.Anonymous(this="sysdatetimeoffset")
     elif isinstance(node, exp.National):
         return exp.Literal.string(str(node.this))
     elif isinstance(node, (exp.Cast, exp.TryCast)) and isinstance(node.to, exp.DataType):
-        return exp.Cast(this=node.this, to=exp.DataType.build(_storage(node.to), dialect="postgres"))
+        return exp.Cast(this=node.this.transform(_change), to=exp.DataType.build(_storage(node.to), dialect="postgres"))
     return node
 
 

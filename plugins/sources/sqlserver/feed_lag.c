@@ -1,0 +1,156 @@
+/* Clocks: how far the capture job is behind, whether it runs, and how soon the cleanup job reaches us. */
+#include <stdio.h>
+#include <string.h>
+
+#include "feed.h"
+
+/* The job writes a row every five minutes even if nothing is committed. */
+#define LAG_MAX_US (600ll * 1000000)
+/* A scan that found nothing may have begun so long before its end. */
+#define EMPTY_SCAN_US (6ll * 1000000)
+enum { RETENTION_DEFAULT = 4320 /* minutes */ };
+
+sluice_status ms_clock_read(struct sluice_tds_conn *conn, int64_t *utc_us, int64_t *zone_us,
+                            struct sluice_error *err)
+{
+    char text[64] = "";
+    int has_zone = 0;
+    SLUICE_TRY(sluice_tds_query(conn, "ask for the server's time",
+                                "SELECT CAST(SYSDATETIMEOFFSET() AS nvarchar(40)) AS now", err));
+    sluice_status status = sluice_tds_fetch(conn, err);
+    while (status == SLUICE_OK) {
+        sluice_tds_text(conn, 0, text, sizeof text);
+        status = sluice_tds_fetch(conn, err);
+    }
+    if (status < 0) {
+        return status;
+    }
+    if (!ms_time_parse(text, utc_us, &has_zone, zone_us) || !has_zone) {
+        return sluice_error_set(err, SLUICE_E_DATA, 0, "the server's time is \"%.40s\"", text);
+    }
+    return SLUICE_OK;
+}
+
+/* One row of times and numbers; NULLs are 0. END = there was none. */
+static sluice_status ask(struct sluice_tds_conn *conn, const char *what, const char *sql,
+                         int64_t *out, int32_t n, uint32_t times, struct sluice_error *err)
+{
+    sluice_status found = SLUICE_END;
+    memset(out, 0, (size_t)n * sizeof *out);
+    sluice_status status = sluice_tds_query(conn, what, sql, err);
+    while (status == SLUICE_OK) {
+        status = sluice_tds_fetch(conn, err);
+        if (status == SLUICE_OK) {
+            found = SLUICE_OK;
+            for (int32_t i = 0; i < n; i++) {
+                out[i] = (times >> i & 1) != 0 ? ms_datetime_us(sluice_tds_value(conn, i))
+                                               : sluice_tds_number(conn, i);
+            }
+        }
+    }
+    return status < 0 ? status : found;
+}
+
+sluice_status ms_feed_captured_until(struct ms_feed *feed, int64_t *out_us,
+                                     struct sluice_error *err)
+{
+    int64_t row[3];
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    *out_us = 0;
+    sluice_status status =
+        ask(feed->conn, "ask when the log was scanned",
+            "SELECT TOP (1) start_time, end_time, empty_scan_count FROM "
+            "sys.dm_cdc_log_scan_sessions WHERE session_id <> 0 ORDER BY session_id DESC",
+            row, 3, 3, &ignored);
+    if (status == SLUICE_OK && row[1] != 0) {
+        *out_us = row[2] > 0 && row[1] - EMPTY_SCAN_US > row[0] ? row[1] - EMPTY_SCAN_US : row[0];
+    }
+    /* Without VIEW DATABASE STATE what was captured says how far the job is. */
+    status = ask(feed->conn, "ask when the newest change was committed",
+                 "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping ORDER BY start_lsn DESC",
+                 row, 1, 1, err);
+    if (status == SLUICE_OK && row[0] > *out_us) {
+        *out_us = row[0];
+    }
+    *out_us -= *out_us != 0 ? feed->zone_us : 0;
+    return status < 0 ? status : SLUICE_OK;
+}
+
+static sluice_status read_retention(struct ms_feed *feed, int64_t *minutes,
+                                    struct sluice_error *err)
+{
+    const sluice_status status =
+        ask(feed->conn, "ask for the retention",
+            "SELECT retention FROM msdb.dbo.cdc_jobs WHERE job_type = N'cleanup' AND database_id = "
+            "DB_ID()",
+            minutes, 1, 0, err);
+    if (status != SLUICE_OK || *minutes <= 0) {
+        *minutes = RETENTION_DEFAULT;
+    }
+    return status;
+}
+
+static sluice_status position_time(struct ms_feed *feed, int64_t *out_us, struct sluice_error *err)
+{
+    char at[MS_LSN_LITERAL];
+    char sql[256];
+    ms_lsn_literal(&feed->delivered, at);
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping WHERE start_lsn >= %s "
+                   "ORDER BY start_lsn",
+                   at);
+    const sluice_status status =
+        ask(feed->conn, "ask when a change was committed", sql, out_us, 1, 1, err);
+    *out_us -= *out_us != 0 ? feed->zone_us : 0;
+    return status;
+}
+
+static void look_at_job(struct ms_feed *feed, int64_t clock)
+{
+    int64_t captured = 0;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    if (ms_feed_captured_until(feed, &captured, &err) < 0 || captured == 0) {
+        return;
+    }
+    const int64_t lag = clock - captured;
+    if (lag > LAG_MAX_US && !feed->lag_told) {
+        sluice_log(feed->src->host, SLUICE_LOG_WARN,
+                   "the capture job has captured nothing for %lld s: is SQL Server Agent running? "
+                   "(hint: EXEC sys.sp_cdc_start_job @job_type = N'capture')",
+                   (long long)(lag / 1000000));
+    }
+    feed->lag_told = lag > LAG_MAX_US;
+}
+
+static void look_at_retention(struct ms_feed *feed, int64_t clock)
+{
+    int64_t minutes = 0;
+    int64_t at = 0;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    (void)read_retention(feed, &minutes, &err);
+    if (position_time(feed, &at, &err) != SLUICE_OK || at == 0) {
+        return;
+    }
+    const int64_t age = (clock - at) / 60000000;
+    const int near = ms_lsn_compare(&feed->delivered, &feed->max) < 0 && age * 2 > minutes;
+    if (near && !feed->retention_told) {
+        sluice_log(feed->src->host, SLUICE_LOG_WARN,
+                   "the feed is %lld minutes behind, and the cleanup job keeps changes for %lld: "
+                   "what it removes is lost (hint: EXEC sys.sp_cdc_change_job @job_type = "
+                   "N'cleanup', @retention = MINUTES)",
+                   (long long)age, (long long)minutes);
+    }
+    feed->retention_told = near;
+}
+
+void ms_feed_lag_look(struct ms_feed *feed)
+{
+    int64_t clock = 0;
+    int64_t zone = 0;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    if (ms_clock_read(feed->conn, &clock, &zone, &err) < 0) {
+        return; /* what is wrong with the connection, reading will tell */
+    }
+    look_at_job(feed, clock);
+    look_at_retention(feed, clock);
+}

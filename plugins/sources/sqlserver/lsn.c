@@ -1,0 +1,152 @@
+#include "lsn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sluice/position.h"
+
+int ms_lsn_take(struct sluice_bytes value, struct ms_lsn *out)
+{
+    if (value.data == NULL || value.size != MS_LSN_BYTES) {
+        return 0;
+    }
+    memcpy(out->bytes, value.data, MS_LSN_BYTES);
+    return 1;
+}
+
+struct sluice_bytes ms_lsn_bytes(const struct ms_lsn *lsn)
+{
+    return (struct sluice_bytes){lsn->bytes, MS_LSN_BYTES};
+}
+
+int ms_lsn_compare(const struct ms_lsn *a, const struct ms_lsn *b)
+{
+    return memcmp(a->bytes, b->bytes, MS_LSN_BYTES);
+}
+
+int ms_lsn_is_zero(const struct ms_lsn *lsn)
+{
+    static const struct ms_lsn zero = {{0}};
+    return ms_lsn_compare(lsn, &zero) == 0;
+}
+
+void ms_lsn_decrement(struct ms_lsn *lsn)
+{
+    if (ms_lsn_is_zero(lsn)) {
+        return;
+    }
+    for (int i = MS_LSN_BYTES - 1; i >= 0 && lsn->bytes[i]-- == 0; i--) {
+    }
+}
+
+void ms_lsn_increment(struct ms_lsn *lsn)
+{
+    for (int i = MS_LSN_BYTES - 1; i >= 0 && ++lsn->bytes[i] == 0; i--) {
+    }
+}
+
+void ms_lsn_format(const struct ms_lsn *lsn, char out[MS_LSN_TEXT])
+{
+    (void)snprintf(out, MS_LSN_TEXT, "%08x:%08x:%04x", sluice_get_be32(lsn->bytes),
+                   sluice_get_be32(lsn->bytes + 4), sluice_get_be16(lsn->bytes + 8));
+}
+
+void ms_lsn_literal(const struct ms_lsn *lsn, char out[MS_LSN_LITERAL])
+{
+    out[0] = '0';
+    out[1] = 'x';
+    sluice_hex_encode(lsn->bytes, MS_LSN_BYTES, out + 2);
+}
+
+static int take_hex(const char *text, size_t digits, uint8_t *out)
+{
+    return strspn(text, "0123456789abcdefABCDEF") >= digits &&
+           sluice_hex_decode(text, digits, out, digits / 2, NULL) >= 0;
+}
+
+int ms_lsn_parse(const char *text, struct ms_lsn *out)
+{
+    const size_t size = strlen(text);
+    if (size == 22 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+        return take_hex(text + 2, 20, out->bytes);
+    }
+    return size == 22 && text[8] == ':' && text[17] == ':' && take_hex(text, 8, out->bytes) &&
+           take_hex(text + 9, 8, out->bytes + 4) && take_hex(text + 18, 4, out->bytes + 8);
+}
+
+/* ---- times ---- */
+
+enum { EPOCH_1900 = -25567 /* days of 1900-01-01 since 1970-01-01 */ };
+
+int64_t ms_datetime_us(struct sluice_bytes value)
+{
+    int32_t days = 0;
+    uint32_t ticks = 0;
+    if (value.data == NULL || value.size != 8) {
+        return 0;
+    }
+    memcpy(&days, value.data, 4);
+    memcpy(&ticks, (const uint8_t *)value.data + 4, 4);
+    const int64_t ms = ((int64_t)ticks * 10 + 1) / 3;
+    return ((int64_t)days + EPOCH_1900) * 86400000000 + ms * 1000;
+}
+
+/* Days since 1970 of a date of the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible date algorithms"). */
+static int64_t days_of(int64_t y, int64_t m, int64_t d)
+{
+    y -= m <= 2;
+    const int64_t era = y / 400;
+    const int64_t yoe = y - era * 400;
+    const int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+static int take_zone(const char *p, int *has_zone, int64_t *zone_us)
+{
+    int hours = 0;
+    int minutes = 0;
+    int used = 0;
+    *has_zone = 0;
+    *zone_us = 0;
+    p += *p == ' ';
+    if (*p == '\0') {
+        return 1;
+    }
+    *has_zone = 1;
+    if (strcmp(p, "Z") == 0) {
+        return 1;
+    }
+    if ((*p != '+' && *p != '-') || sscanf(p + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 ||
+        p[1 + used] != '\0' || hours > 14 || minutes > 59) {
+        return 0;
+    }
+    *zone_us = (hours * 60 + minutes) * 60000000ll * (*p == '-' ? -1 : 1);
+    return 1;
+}
+
+int ms_time_parse(const char *text, int64_t *out_us, int *has_zone, int64_t *zone_us)
+{
+    int f[6];
+    int used = 0;
+    int64_t us = 0;
+    if (sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d%n", &f[0], &f[1], &f[2], &f[3], &f[4], &f[5],
+               &used) != 6 ||
+        f[0] < 1 || f[1] < 1 || f[1] > 12 || f[2] < 1 || f[2] > 31 || f[3] < 0 || f[3] > 23 ||
+        f[4] < 0 || f[4] > 59 || f[5] < 0 || f[5] > 59) {
+        return 0;
+    }
+    const char *p = text + used;
+    if (*p == '.') {
+        int64_t unit = 100000;
+        for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10) {
+            us += (*p - '0') * unit;
+        }
+    }
+    if (!take_zone(p, has_zone, zone_us)) {
+        return 0;
+    }
+    *out_us = (days_of(f[0], f[1], f[2]) * 86400 + f[3] * 3600 + f[4] * 60 + f[5]) * 1000000 + us -
+              *zone_us;
+    return 1;
+}

@@ -1,0 +1,223 @@
+#include "setup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "feed.h"
+
+/* A commit's time is a datetime, which rounds to 1/300 s. */
+#define ROUNDING_US 5000
+
+static int follows(const struct sluice_stream_select *select)
+{
+    return (select->flags & SLUICE_SELECT_CHANGES) != 0;
+}
+
+static sluice_status take_until(struct sluice_source *src, const struct sluice_source_plan *plan,
+                                struct sluice_error *err)
+{
+    int has_zone = 0;
+    int64_t zone = 0;
+    src->until = (struct ms_lsn){{0}};
+    src->until_us = 0;
+    if (plan->until == NULL || ms_lsn_parse(plan->until, &src->until)) {
+        return SLUICE_OK;
+    }
+    if (ms_time_parse(plan->until, &src->until_us, &has_zone, &zone) && has_zone) {
+        return SLUICE_OK;
+    }
+    return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                            "until %s: neither an LSN like 00000027:00000ac0:0002 (or 0x…) nor a "
+                            "time like 2026-11-23T00:52:34Z",
+                            plan->until);
+}
+
+sluice_status ms_setup_begin(struct sluice_source *src, const struct sluice_source_plan *plan,
+                             struct sluice_tds_conn *conn, struct ms_capture *capture,
+                             struct ms_lsn *max, struct sluice_error *err)
+{
+    int enabled = 0;
+    int64_t fingerprint[3];
+    src->wants_feed = 0;
+    src->mode = plan->mode;
+    src->once = (plan->flags & SLUICE_PLAN_ONCE) != 0;
+    *max = (struct ms_lsn){{0}};
+    for (uint32_t i = 0; i < plan->stream_count; i++) {
+        src->wants_feed |= follows(plan->streams[i]);
+    }
+    if (!src->wants_feed) {
+        return SLUICE_OK;
+    }
+    if ((size_t)snprintf(src->shard_id, sizeof src->shard_id, "%s/changes", plan->node) >=
+        sizeof src->shard_id) {
+        return sluice_error_set(err, SLUICE_E_LIMIT, SLUICE_ERROR_FATAL,
+                                "the id %s is too long for a shard's", plan->node);
+    }
+    SLUICE_TRY(take_until(src, plan, err));
+    SLUICE_TRY(ms_capture_enabled(conn, &enabled, err));
+    if (!enabled) {
+        return sluice_error_set(
+            err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_FATAL,
+            "database %s: change data capture is not enabled (hint: a member of sysadmin runs EXEC "
+            "sys.sp_cdc_enable_db there; then EXEC sys.sp_cdc_enable_table for each table)",
+            src->options.server.database);
+    }
+    SLUICE_TRY(ms_capture_max(conn, max, fingerprint, err));
+    SLUICE_TRY(ms_capture_read(conn, capture, err));
+    return sluice_failpoint_hit(src->failpoints, "sqlserver.after_max_lsn", err);
+}
+
+static int has_key(const struct ms_table *table, const struct ms_instance *captured)
+{
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (table->key_ordinals[i] > 0) {
+            return 1;
+        }
+    }
+    for (uint32_t i = 0; i < captured->table.count; i++) {
+        if (captured->table.key_ordinals[i] > 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static sluice_status check_keyless(const struct sluice_stream_select *select,
+                                   const struct ms_instance *captured, const char *name,
+                                   struct sluice_error *err)
+{
+    if ((select->flags & SLUICE_SELECT_LOAD) != 0) {
+        return sluice_error_set(
+            err, SLUICE_E_UNSUPPORTED, 0,
+            "table %s has no primary key: changes that are in its load already could not be told "
+            "from others (hint: give it a key, or follow it with mode: cdc_only, or load it with "
+            "mode: full_load_only)",
+            name);
+    }
+    for (uint32_t i = 0; i < captured->table.count; i++) {
+        if (captured->lob[i]) {
+            return sluice_error_set(
+                err, SLUICE_E_UNSUPPORTED, 0,
+                "table %s has no primary key, and changes do not tell all of its rows by their "
+                "values, since column %.128s is large (hint: give it a key)",
+                name, captured->table.columns[i].name);
+        }
+    }
+    return SLUICE_OK;
+}
+
+sluice_status ms_setup_check(const struct sluice_stream_select *select,
+                             const struct ms_table *table, const struct ms_instance *captured,
+                             const char *name, struct sluice_error *err)
+{
+    if (!follows(select)) {
+        return SLUICE_OK;
+    }
+    if (captured == NULL) {
+        return sluice_error_set(
+            err, SLUICE_E_NOT_FOUND, 0,
+            "table %s is not captured (hint: EXEC sys.sp_cdc_enable_table @source_schema = N'%s', "
+            "@source_name = N'%s', @role_name = NULL)",
+            name, table->schema_name, table->table_name);
+    }
+    return has_key(table, captured) ? SLUICE_OK : check_keyless(select, captured, name, err);
+}
+
+void ms_setup_place(struct ms_stream *s, const struct ms_instance *captured,
+                    const struct ms_lsn *max)
+{
+    if ((s->flags & SLUICE_SELECT_CHANGES) == 0) {
+        return;
+    }
+    struct ms_lsn at =
+        captured->start; /* the instance was there before the load: so it is behind its start */
+    ms_lsn_decrement(&at);
+    s->load_position = ms_lsn_compare(max, &at) > 0 ? *max : at;
+    if ((s->flags & SLUICE_SELECT_LOAD) == 0) {
+        return;
+    }
+    ms_lsn_format(&s->load_position, s->load_position_text);
+    s->desc.load_position = ms_lsn_bytes(&s->load_position);
+    s->desc.load_position_text = s->load_position_text;
+    if (s->since.size == 0) {
+        s->since_lsn = s->load_position;
+        s->since = ms_lsn_bytes(&s->since_lsn);
+    }
+}
+
+/* The smallest position behind which some stream needs changes. */
+static void set_start(struct sluice_source *src, const struct ms_lsn *max)
+{
+    int any = 0;
+    src->start = *max;
+    for (uint32_t i = 0; i < src->stream_count; i++) {
+        const struct ms_stream *s = src->streams[i];
+        struct ms_lsn at = s->load_position;
+        if ((s->flags & SLUICE_SELECT_CHANGES) == 0) {
+            continue;
+        }
+        (void)ms_lsn_take(s->since, &at);
+        if (!any || ms_lsn_compare(&at, &src->start) < 0) {
+            src->start = at;
+            any = 1;
+        }
+    }
+}
+
+static sluice_status find_position_time(struct sluice_source *src, const struct ms_lsn *position,
+                                        struct sluice_tds_conn *conn, struct sluice_error *err)
+{
+    char at[MS_LSN_LITERAL];
+    char sql[256];
+    ms_lsn_literal(position, at);
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping WHERE start_lsn <= %s "
+                   "ORDER BY start_lsn DESC",
+                   at);
+    sluice_status status = sluice_tds_query(conn, "ask when a change was committed", sql, err);
+    while (status == SLUICE_OK) {
+        status = sluice_tds_fetch(conn, err);
+        if (status == SLUICE_OK) {
+            src->position_us = ms_datetime_us(sluice_tds_value(conn, 0));
+        }
+    }
+    return status < 0 ? status : SLUICE_OK;
+}
+
+sluice_status ms_setup_end(struct sluice_source *src, const struct sluice_source_plan *plan,
+                           struct sluice_tds_conn *conn, const struct ms_lsn *max,
+                           struct sluice_error *err)
+{
+    int64_t clock = 0;
+    int64_t zone = 0;
+    struct ms_lsn resume;
+    if (!src->wants_feed) {
+        return SLUICE_OK;
+    }
+    set_start(src, max);
+    src->position_us = 0;
+    for (uint32_t i = 0; i < plan->resume_count; i++) {
+        if (strcmp(plan->resumes[i]->shard_id, src->shard_id) == 0 &&
+            ms_lsn_take(plan->resumes[i]->position, &resume)) {
+            SLUICE_TRY(find_position_time(src, &resume, conn, err));
+        }
+    }
+    SLUICE_TRY(ms_clock_read(conn, &clock, &zone, err));
+    src->once_us = clock + ROUNDING_US;
+    return SLUICE_OK;
+}
+
+sluice_status ms_setup_shard(struct sluice_source *src, sluice_shard_visit visit, void *vctx)
+{
+    const struct sluice_shard_desc shard = {.struct_size = (uint32_t)sizeof shard,
+                                            .kind = SLUICE_SHARD_CHANGES,
+                                            .id = src->shard_id,
+                                            .rows_estimate = -1,
+                                            .bytes_estimate = -1,
+                                            .start = ms_lsn_bytes(&src->start)};
+    if (!src->wants_feed) {
+        return SLUICE_OK;
+    }
+    const sluice_status status = visit(vctx, &shard);
+    return status == SLUICE_END ? SLUICE_OK : status;
+}
