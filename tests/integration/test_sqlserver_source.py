@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import proc, tls
-from support.tds import MssqlServer
+from support.tds import MssqlServer, tsql
 from support.tds.server import PASSWORD
 
 
@@ -151,6 +151,80 @@ def test_many_rows_in_batches(engine, ms, workdir):
     assert sorted(r["id"] for r in rows) == list(range(1, 30001)) and all(r["v"] == f"v{r['id']}" for r in rows)
     assert any("ISOLATION LEVEL SNAPSHOT" in text for text in ms.server.batches)
     assert not any("NOLOCK" in text.upper() for text in ms.server.batches)
+
+
+PIECES = [
+    ("int", "i"), ("bigint", "i::bigint * 4000000000 - 9000000000000"), ("decimal(20,4)", "i / 7.0"),
+    ("money", "-i / 4.0"), ("uniqueidentifier", "md5(i::text)::uuid"), ("nvarchar(40)", "'ü''' || i % 977 || 'x' || i"),
+    ("varchar(40)", "chr(65 + i % 50) || i"), ("date", "DATE '0001-01-01' + i"),
+    ("datetime", "TIMESTAMP '1753-01-01' + i * INTERVAL '37 s'"),
+    ("datetime2(7)", "TIMESTAMP '2024-01-01' + i * INTERVAL '1 us'"), ("smallint", "i - 4000"),
+]
+
+
+def fill_pieces(ms, table: str, kind: str, value: str, rows: int) -> None:
+    ms.execute(f"CREATE TABLE {table} (k {kind} PRIMARY KEY, n int NOT NULL, v nvarchar(100))")
+    with ms.server.connect(ms.name) as conn:
+        conn.execute(f"INSERT INTO {table} SELECT {value}, i, repeat('v', 60) || i FROM generate_series(1, {rows}) i")
+
+
+@pytest.mark.parametrize("kind, value", PIECES)
+def test_pieces(engine, ms, workdir, kind, value):
+    """Every row once, whatever the type of the clustered key; the pieces are several and none is nearly all."""
+    fill_pieces(ms, "t", kind, value, 8000)
+    config = ms.config(pieces="many", split_bytes="128KiB")
+    began = len(ms.server.batches)
+    engine.run(pipeline(config, to_files(workdir), parallelism=3)).expect(0)
+    rows = rows_of(workdir, "dbo.t")
+    assert sorted(r["n"] for r in rows) == list(range(1, 8001)) and all(r["v"] == "v" * 60 + str(r["n"]) for r in rows)
+    reads = [text for text in ms.server.batches[began:] if text.startswith("SELECT [k], [n], [v] FROM [dbo].[t]")]
+    assert len(reads) >= 6 and all(" WHERE ([k] " in text for text in reads), reads
+    with ms.server.connect(ms.name) as conn:
+        sizes = [len(conn.execute(tsql.translate(text).sql[-1]).fetchall()) for text in reads]
+    assert sum(sizes) == 8000 and max(sizes) < 8000 // 3, sizes
+
+
+def test_pieces_of_a_key_with_null(engine, ms, workdir):
+    """A clustered index need not be unique, nor not null."""
+    ms.execute("CREATE TABLE t (n int, k int NULL, v nvarchar(100))", "CREATE CLUSTERED INDEX c ON t (k, n)")
+    with ms.server.connect(ms.name) as conn:
+        conn.execute("INSERT INTO t SELECT i, NULLIF(i % 50, 0), repeat('v', 90) FROM generate_series(1, 8000) i")
+    began = len(ms.server.batches)
+    engine.run(pipeline(ms.config(pieces="many", split_bytes="128KiB"), to_files(workdir))).expect(0)
+    want = sorted((i, i % 50 or None) for i in range(1, 8001))
+    assert sorted((r["n"], r["k"]) for r in rows_of(workdir, "dbo.t")) == want
+    assert sum("FROM [dbo].[t] WHERE (" in text for text in ms.server.batches[began:]) >= 4
+
+
+def test_pieces_with_a_condition_and_without_a_range(engine, ms, workdir):
+    """`where` holds for each piece; a heap and a float key are read as one."""
+    fill_pieces(ms, "t", "int", "i", 8000)
+    fill_pieces(ms, "f", "float", "i / 3.0", 8000)
+    ms.execute("CREATE TABLE heap (n int, v nvarchar(100))")
+    with ms.server.connect(ms.name) as conn:
+        conn.execute("INSERT INTO heap SELECT i, repeat('v', 90) FROM generate_series(1, 8000) i")
+    document = pipeline(ms.config(pieces="many", split_bytes="128KiB"), to_files(workdir))
+    document["sources"]["src"]["tables"]["rules"] = [
+        {"match": "dbo.t", "where": "n % 3 = 0 OR n = 1 -- not all", "columns": {"exclude": ["k"]}}]
+    began = len(ms.server.batches)
+    engine.run(document).expect(0)
+    assert sorted(r["n"] for r in rows_of(workdir, "dbo.t")) == [1, *range(3, 8001, 3)]
+    for table in ("f", "heap"):
+        assert sorted(r["n"] for r in rows_of(workdir, f"dbo.{table}")) == list(range(1, 8001))
+        reads = [text for text in ms.server.batches[began:] if f" FROM [dbo].[{table}]" in text]
+        assert len(reads) == 1, reads
+
+
+def test_one_piece_by_default(engine, ms, workdir):
+    """Pieces are of different moments: without changes only where nobody writes, or who asks."""
+    fill_pieces(ms, "t", "int", "i", 8000)
+    for read_only, least, most in ((0, 1, 1), (1, 4, 100)):
+        with ms.server.connect(ms.name) as conn:
+            conn.execute("UPDATE tds.settings SET value = %s WHERE name = 'is_read_only'", [str(read_only)])
+        began = len(ms.server.batches)
+        engine.run(pipeline(ms.config(split_bytes="128KiB"), to_files(workdir))).expect(0)
+        assert least <= sum("v] FROM [dbo].[t]" in text for text in ms.server.batches[began:]) <= most
+        assert sorted(r["n"] for r in rows_of(workdir, "dbo.t")) == list(range(1, 8001))
 
 
 # ---------------------------------------------------------------- what goes wrong

@@ -11,7 +11,7 @@ static const char tables_sql[] =
     "SELECT s.name AS schema_name, t.name AS table_name, t.object_id, c.name AS column_name, "
     "COALESCE(base.name, own.name) AS type_name, c.max_length, c.precision, c.scale, "
     "c.is_nullable, c.is_identity, "
-    "c.is_computed, k.key_ordinal, p.row_count "
+    "c.is_computed, k.key_ordinal, p.row_count, g.range_column, u.page_count "
     "FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
     "JOIN sys.columns c ON c.object_id = t.object_id "
     "LEFT JOIN sys.types base ON base.user_type_id = c.system_type_id "
@@ -19,8 +19,17 @@ static const char tables_sql[] =
     "LEFT JOIN (SELECT i.object_id, ic.column_id, ic.key_ordinal FROM sys.indexes i "
     "JOIN sys.index_columns ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id "
     "WHERE i.is_primary_key = 1) k ON k.object_id = t.object_id AND k.column_id = c.column_id "
-    "LEFT JOIN (SELECT object_id, SUM(rows) AS row_count FROM sys.partitions "
+    "LEFT JOIN (SELECT object_id, CAST(SUM(rows) AS bigint) AS row_count FROM sys.partitions "
     "WHERE index_id IN (0, 1) GROUP BY object_id) p ON p.object_id = t.object_id "
+    "LEFT JOIN (SELECT i.object_id, ic.column_id AS range_column FROM sys.indexes i "
+    "JOIN sys.index_columns ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id "
+    "WHERE i.type = 1 AND ic.key_ordinal = 1) g ON g.object_id = t.object_id "
+    "AND g.range_column = c.column_id "
+    "LEFT JOIN (SELECT q.object_id, CAST(SUM(a.used_pages) AS bigint) AS page_count FROM "
+    "sys.partitions q "
+    "JOIN sys.allocation_units a ON a.container_id = "
+    "CASE a.type WHEN 2 THEN q.partition_id ELSE q.hobt_id END "
+    "WHERE q.index_id IN (0, 1) GROUP BY q.object_id) u ON u.object_id = t.object_id "
     "WHERE t.is_ms_shipped = 0 "
     "ORDER BY s.name, t.name, t.object_id, c.column_id";
 
@@ -37,7 +46,9 @@ enum {
     C_IDENTITY,
     C_COMPUTED,
     C_KEY,
-    C_ROWS
+    C_ROWS,
+    C_RANGE,
+    C_PAGES
 };
 
 static sluice_status add_column(struct ms_table *table, const struct sluice_tds_conn *conn,
@@ -63,6 +74,9 @@ static sluice_status add_column(struct ms_table *table, const struct sluice_tds_
     c->nullable = sluice_tds_number(conn, C_NULLABLE) != 0;
     c->identity = sluice_tds_number(conn, C_IDENTITY) != 0;
     c->computed = sluice_tds_number(conn, C_COMPUTED) != 0;
+    if (sluice_tds_value(conn, C_RANGE).data != NULL) {
+        table->range_ordinal = (int32_t)table->count + 1;
+    }
     table->key_ordinals[table->count++] = (uint32_t)sluice_tds_number(conn, C_KEY);
     return SLUICE_OK;
 }
@@ -89,6 +103,8 @@ static sluice_status take_row(struct ms_table *table, const struct sluice_tds_co
     }
     if (table->count == 0) {
         table->object_id = object;
+        table->range_ordinal = 0;
+        table->pages = sluice_tds_number(conn, C_PAGES);
         sluice_tds_text(conn, C_SCHEMA, table->schema_name, sizeof table->schema_name);
         sluice_tds_text(conn, C_TABLE, table->table_name, sizeof table->table_name);
         table->rows =
@@ -129,11 +145,12 @@ sluice_status ms_catalog_server(struct sluice_source *src, struct sluice_tds_con
 {
     char version[64];
     char database[160];
-    SLUICE_TRY(sluice_tds_query(conn, "ask for the server's version",
-                                "SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(60)), "
-                                "DB_NAME(), snapshot_isolation_state FROM sys.databases WHERE "
-                                "name = DB_NAME()",
-                                err));
+    SLUICE_TRY(sluice_tds_query(
+        conn, "ask for the server's version",
+        "SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(60)), "
+        "DB_NAME(), snapshot_isolation_state, is_read_only FROM sys.databases WHERE "
+        "name = DB_NAME()",
+        err));
     sluice_status status = sluice_tds_fetch(conn, err);
     if (status == SLUICE_END) {
         return sluice_error_set(err, SLUICE_E_PERMISSION, 0,
@@ -143,6 +160,7 @@ sluice_status ms_catalog_server(struct sluice_source *src, struct sluice_tds_con
     sluice_tds_text(conn, 0, version, sizeof version);
     sluice_tds_text(conn, 1, database, sizeof database);
     *snapshot_allowed = sluice_tds_number(conn, 2) == 1;
+    src->read_only = sluice_tds_number(conn, 3) == 1;
     (void)snprintf(src->server, sizeof src->server, "SQL Server %s", version);
     (void)snprintf(src->identity, sizeof src->identity, "sqlserver %.120s %.150s",
                    src->options.server.host, database);

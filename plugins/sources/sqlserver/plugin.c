@@ -29,9 +29,22 @@ static const struct sluice_option o_poll_interval = SLUICE_OPT_RANGE(
     "How often the change tables are looked at when nothing comes. Right after a change, every 10 "
     "ms; then less and less often, down to this.");
 
+static const char *const pieces[] = {"auto", "one", "many", NULL};
+static const struct sluice_option o_pieces =
+    SLUICE_OPT_ENUM("pieces", "auto", 0, pieces,
+                    "How large tables are read: as one piece, which is of one moment; or as many "
+                    "at once, whose moments are close to "
+                    "each other but not the same. auto: many where changes follow, which mend what "
+                    "lies between the moments, or where "
+                    "the database is read-only; else one.");
+static const struct sluice_option o_split = SLUICE_OPT_RANGE(
+    SLUICE_OPTION_SIZE, "split_bytes", NULL, SLUICE_OPTION_ADVANCED, 65536, 1ll << 40,
+    "Aimed size of a piece of a table that one connection reads; 128MiB unless the "
+    "pipeline's snapshot settings say otherwise.");
+
 static const struct sluice_option *const options[] = {
-    SLUICE_TDS_OPTIONS, &o_isolation,     &o_fine_times, &o_batch_rows,
-    &o_before_image,    &o_poll_interval, NULL};
+    SLUICE_TDS_OPTIONS, &o_isolation,    &o_fine_times,    &o_pieces, &o_split,
+    &o_batch_rows,      &o_before_image, &o_poll_interval, NULL};
 
 static const struct sluice_component component = {
     .struct_size = (uint32_t)sizeof component,

@@ -1,4 +1,4 @@
-/* Shards and readers: a table is one shard, read over a connection of its own. */
+/* Shards and readers: a table, or a piece of one, read over a connection of its own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,11 +7,12 @@
 #include "sluice/position.h"
 #include "source.h"
 
-enum { BATCH_BYTES = 8 << 20 };
+enum { BATCH_BYTES = 8 << 20, HANDLE_BYTES = 16 };
 
 struct ms_load {
     struct sluice_source *src;
     const struct ms_stream *stream;
+    uint32_t piece;
     struct sluice_tds_conn *conn;
     struct sluice_rows rows;
     int64_t batch_rows;
@@ -20,30 +21,41 @@ struct ms_load {
     char what[300];
 };
 
+/* "OBJECT:PIECE"; the handle is the stream's index and the piece. */
+static sluice_status visit_piece(const struct ms_stream *s, uint32_t index, uint32_t piece,
+                                 sluice_shard_visit visit, void *vctx)
+{
+    char id[40];
+    uint8_t handle[HANDLE_BYTES];
+    const int64_t pieces = (int64_t)s->cut_count + 1;
+    (void)snprintf(id, sizeof id, "%llu:%u", (unsigned long long)s->desc.stream_id, piece);
+    sluice_put_be64(handle, index);
+    sluice_put_be64(handle + 8, piece);
+    const struct sluice_shard_desc shard = {
+        .struct_size = (uint32_t)sizeof shard,
+        .kind = SLUICE_SHARD_SNAPSHOT,
+        .stream_count = 1,
+        .id = id,
+        .stream_ids = &s->desc.stream_id,
+        .rows_estimate =
+            s->desc.rows_estimate > 0 ? s->desc.rows_estimate / pieces : s->desc.rows_estimate,
+        .bytes_estimate =
+            s->desc.bytes_estimate > 0 ? s->desc.bytes_estimate / pieces : s->desc.bytes_estimate,
+        .handle = {handle, sizeof handle}};
+    return visit(vctx, &shard);
+}
+
 sluice_status ms_shards(struct sluice_source *src, sluice_shard_visit visit, void *vctx,
                         struct sluice_error *err)
 {
     (void)err;
     for (uint32_t i = 0; i < src->stream_count; i++) {
         const struct ms_stream *s = src->streams[i];
-        if ((s->flags & SLUICE_SELECT_LOAD) == 0) {
-            continue;
-        }
-        char id[40];
-        uint8_t handle[8];
-        (void)snprintf(id, sizeof id, "%llu:0", (unsigned long long)s->desc.stream_id);
-        sluice_put_be64(handle, i);
-        const struct sluice_shard_desc shard = {.struct_size = (uint32_t)sizeof shard,
-                                                .kind = SLUICE_SHARD_SNAPSHOT,
-                                                .stream_count = 1,
-                                                .id = id,
-                                                .stream_ids = &s->desc.stream_id,
-                                                .rows_estimate = s->desc.rows_estimate,
-                                                .bytes_estimate = s->desc.bytes_estimate,
-                                                .handle = {handle, sizeof handle}};
-        const sluice_status status = visit(vctx, &shard);
-        if (status != SLUICE_OK) {
-            return status == SLUICE_END ? SLUICE_OK : status;
+        for (uint32_t k = 0; (s->flags & SLUICE_SELECT_LOAD) != 0 && k <= s->cut_count; k++) {
+            const sluice_status status = visit_piece(s, i, k, visit, vctx);
+            if (status != SLUICE_OK) {
+                return status == SLUICE_END ? SLUICE_OK : status;
+            }
         }
     }
     return SLUICE_OK;
@@ -66,7 +78,11 @@ static sluice_status begin(struct ms_load *rd, struct sluice_error *err)
                                   "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION",
                                   err));
     }
-    SLUICE_TRY(sluice_tds_query(rd->conn, rd->what, rd->stream->select, err));
+    char *sql = NULL;
+    SLUICE_TRY(ms_cuts_select(rd->stream, rd->piece, &sql, err));
+    const sluice_status status = sluice_tds_query(rd->conn, rd->what, sql, err);
+    free(sql);
+    SLUICE_TRY(status);
     if (sluice_tds_column_count(rd->conn) != rd->stream->schema.n_children) {
         return sluice_error_set(err, SLUICE_E_SCHEMA, 0, "%s: it has other columns than before",
                                 rd->what);
@@ -78,8 +94,11 @@ sluice_status ms_load_open(struct sluice_source *src, const struct sluice_shard_
                            struct sluice_bytes resume, struct ms_load **out,
                            struct sluice_error *err)
 {
-    const uint64_t at = shard->handle.size == 8 ? sluice_get_be64(shard->handle.data) : UINT64_MAX;
-    if (at >= src->stream_count || resume.size > 0) {
+    const uint8_t *handle = shard->handle.data;
+    const int whole = shard->handle.size == HANDLE_BYTES;
+    const uint64_t at = whole ? sluice_get_be64(handle) : UINT64_MAX;
+    const uint64_t piece = whole ? sluice_get_be64(handle + 8) : UINT64_MAX;
+    if (at >= src->stream_count || piece > src->streams[at]->cut_count || resume.size > 0) {
         return sluice_error_set(err, SLUICE_E_POSITION_LOST, 0,
                                 "shard %s is none that can be gone on with", shard->id);
     }
@@ -89,6 +108,7 @@ sluice_status ms_load_open(struct sluice_source *src, const struct sluice_shard_
     }
     rd->src = src;
     rd->stream = src->streams[at];
+    rd->piece = (uint32_t)piece;
     rd->batch_rows = src->options.batch_rows;
     rd->batch_bytes = BATCH_BYTES;
     if (src->plan_batch_rows > 0 && src->plan_batch_rows < (uint64_t)rd->batch_rows) {

@@ -33,6 +33,8 @@ static sluice_status ms_create(const struct sluice_host *host, struct sluice_sou
         SLUICE_BIND(struct ms_options, batch_rows, "batch_rows"),
         SLUICE_BIND(struct ms_options, before_image, "before_image"),
         SLUICE_BIND(struct ms_options, poll_us, "poll_interval"),
+        SLUICE_BIND(struct ms_options, pieces, "pieces"),
+        SLUICE_BIND(struct ms_options, split_bytes, "split_bytes"),
         {NULL, 0}};
     struct sluice_source *src = calloc(1, sizeof *src);
     if (src == NULL) {
@@ -305,6 +307,9 @@ static sluice_status ms_open(struct sluice_source *src, const struct sluice_sour
         status = ms_setup_end(src, plan, conn, &o.max, err);
     }
     ms_capture_free(&o.d.capture);
+    if (status >= 0) {
+        status = ms_cuts_find(src, plan, conn, err);
+    }
     sluice_tds_close(conn);
     free(o.met);
     info->identity = src->identity;

@@ -7,6 +7,7 @@
 #include "tds/column.h"
 #include "tds/conn.h"
 
+enum { MS_PIECES_AUTO = 0, MS_PIECES_ONE = 1, MS_PIECES_MANY = 2 };
 enum { MS_ISOLATION_AUTO = 0, MS_ISOLATION_SNAPSHOT = 1, MS_ISOLATION_READ_COMMITTED = 2 };
 
 /* What changes bring of the old row. */
@@ -19,6 +20,8 @@ struct ms_options {
     int64_t batch_rows;
     int64_t before_image; /* MS_BEFORE_* */
     int64_t poll_us;      /* longest time between two looks for changes */
+    int64_t pieces;       /* MS_PIECES_* */
+    int64_t split_bytes;  /* 0 = not given */
 };
 
 /* A table as it is delivered. */
@@ -45,6 +48,13 @@ struct ms_stream {
     uint64_t last_schema_id; /* of versions that were announced */
     char incarnation[24];
     struct sluice_pair properties[2];
+    int32_t filtered;           /* `select` has a WHERE */
+    int64_t pages;              /* about; 0 = not known */
+    char range_column[132 * 4]; /* first of the clustered key; "" = none */
+    char range_type[64];        /* its base type, and as it is declared */
+    char range_native[80];
+    char **cuts; /* where its pieces begin, but the first; literals of T-SQL, cuts.c */
+    uint32_t cut_count;
 };
 
 struct sluice_source {
@@ -53,7 +63,8 @@ struct sluice_source {
     struct ms_options options;
     struct ms_stream **streams; /* of open */
     uint32_t stream_count;
-    uint32_t snapshot; /* reads are under SNAPSHOT */
+    uint32_t snapshot;  /* reads are under SNAPSHOT */
+    uint32_t read_only; /* nobody can change the database */
     uint64_t plan_batch_rows;
     uint64_t plan_batch_bytes;
     char server[256];
@@ -77,6 +88,8 @@ struct ms_table {
     char table_name[132 * 4];
     int64_t object_id;
     int64_t rows; /* about; -1 = not known */
+    int64_t pages;
+    int32_t range_ordinal; /* of the first column of the clustered key, from 1; 0 = none */
     struct sluice_tds_column *columns;
     uint32_t *key_ordinals; /* from 1; 0 = not of the key */
     uint32_t count;
@@ -104,6 +117,14 @@ struct sluice_stream_select ms_stream_selection(const struct ms_stream *stream);
 /* 1 … of a key column by name; 0 = not of the key. */
 uint32_t ms_stream_key_ordinal(const struct ms_stream *stream, const char *name);
 void ms_stream_free(struct ms_stream *stream);
+
+/* cuts.c: sets the cuts of the streams of open that are read in pieces. */
+sluice_status ms_cuts_find(struct sluice_source *src, const struct sluice_source_plan *plan,
+                           struct sluice_tds_conn *conn, struct sluice_error *err);
+void ms_cuts_free(struct ms_stream *stream);
+/* The statement of a piece; the caller frees it. */
+sluice_status ms_cuts_select(const struct ms_stream *stream, uint32_t piece, char **out,
+                             struct sluice_error *err);
 
 /* reader.c: loads */
 struct ms_load;

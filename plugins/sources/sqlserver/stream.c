@@ -31,6 +31,7 @@ void ms_stream_free(struct ms_stream *s)
         free(s->select);
         free_names(s->includes, s->include_count);
         free_names(s->excludes, s->exclude_count);
+        ms_cuts_free(s);
         free(s);
     }
 }
@@ -227,8 +228,25 @@ static sluice_status set_select(struct ms_stream *s, const char *where, uint64_t
     if (where != NULL) {
         (void)snprintf(out + n, room - n, " WHERE (%s\n)", where);
     }
+    s->filtered = where != NULL;
     s->select = out;
     return SLUICE_OK;
+}
+
+static void set_range(struct ms_stream *s, const struct ms_table *table)
+{
+    struct sluice_tds_decoder d;
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    s->pages = table->pages;
+    if (table->range_ordinal > 0 && table->range_ordinal <= (int32_t)table->count) {
+        const struct sluice_tds_column *c = &table->columns[table->range_ordinal - 1];
+        if (sluice_tds_decoder_make(c, 0, &d, &ignored) < 0) {
+            return;
+        }
+        (void)snprintf(s->range_column, sizeof s->range_column, "%s", c->name);
+        (void)snprintf(s->range_type, sizeof s->range_type, "%s", c->type);
+        (void)snprintf(s->range_native, sizeof s->range_native, "%s", d.native);
+    }
 }
 
 static int64_t width_of(const struct ms_table *table)
@@ -277,6 +295,7 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
     s->properties[0] = (struct sluice_pair){"source", "sqlserver"};
     s->properties[1] = (struct sluice_pair){"incarnation", s->incarnation};
     (void)snprintf(s->incarnation, sizeof s->incarnation, "%lld", (long long)table->object_id);
+    set_range(s, table);
     const uint32_t key_count = s->desc.key_count;
     const int64_t rows =
         row_limit > 0 && (int64_t)row_limit < table->rows ? (int64_t)row_limit : table->rows;

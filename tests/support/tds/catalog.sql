@@ -9,7 +9,7 @@ CREATE TABLE tds.columns (relid oid NOT NULL, attnum int NOT NULL, name text NOT
   system_type_id int NOT NULL, is_nullable boolean NOT NULL, is_identity boolean NOT NULL,
   is_computed boolean NOT NULL, definition text, PRIMARY KEY (relid, attnum));
 CREATE TABLE tds.settings (name text PRIMARY KEY, value text NOT NULL);
-INSERT INTO tds.settings VALUES ('snapshot_isolation_state', '1'), ('is_cdc_enabled', '0');
+INSERT INTO tds.settings VALUES ('snapshot_isolation_state', '1'), ('is_cdc_enabled', '0'), ('is_read_only', '0');
 
 -- Times in one form, rounded to their scale: ticks of 100 ns.
 CREATE FUNCTION tds.norm_time(v text, kind text, scale int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
@@ -89,23 +89,32 @@ CREATE VIEW sys.columns AS SELECT c.relid::int AS object_id, c.name, row_number(
   c.is_identity::int::smallint AS is_identity, c.is_computed::int::smallint AS is_computed,
   0::smallint AS is_sparse, 0::smallint AS is_hidden, NULL::text AS collation_name FROM tds.columns c
   JOIN pg_class t ON t.oid = c.relid;
-CREATE VIEW sys.indexes AS SELECT i.indrelid::int AS object_id, x.relname::text AS name, CASE WHEN i.indisprimary THEN 1
-  ELSE i.indexrelid::int END AS index_id, CASE WHEN i.indisprimary THEN 1 ELSE 2 END::smallint AS type,
+-- The primary key is clustered, unless another index was said to be.
+CREATE VIEW tds.indexes AS SELECT i.*, i.indisclustered OR i.indisprimary AND NOT EXISTS (SELECT 1 FROM pg_index o
+  WHERE o.indrelid = i.indrelid AND o.indisclustered) AS clustered FROM pg_index i;
+CREATE VIEW sys.indexes AS SELECT i.indrelid::int AS object_id, x.relname::text AS name, CASE WHEN i.clustered THEN 1
+  ELSE i.indexrelid::int END AS index_id, CASE WHEN i.clustered THEN 1 ELSE 2 END::smallint AS type,
+  CASE WHEN i.clustered THEN 'CLUSTERED' ELSE 'NONCLUSTERED' END AS type_desc,
   i.indisunique::int::smallint AS is_unique, i.indisprimary::int::smallint AS is_primary_key, 0::smallint AS is_disabled,
   (i.indpred IS NOT NULL)::int::smallint AS has_filter
-  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid;
-CREATE VIEW sys.index_columns AS SELECT i.indrelid::int AS object_id, CASE WHEN i.indisprimary THEN 1
+  FROM tds.indexes i JOIN pg_class x ON x.oid = i.indexrelid;
+CREATE VIEW sys.index_columns AS SELECT i.indrelid::int AS object_id, CASE WHEN i.clustered THEN 1
   ELSE i.indexrelid::int END AS index_id, k.n::int AS index_column_id, k.n::smallint AS key_ordinal,
   (SELECT c.column_id FROM sys.columns c JOIN tds.columns t ON t.relid = i.indrelid AND t.attnum = k.attnum
     WHERE c.object_id = i.indrelid::int AND c.name = t.name) AS column_id, 0::smallint AS is_included_column
-  FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(attnum, n);
+  FROM tds.indexes i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(attnum, n);
 CREATE VIEW sys.partitions AS SELECT oid::int AS object_id, 1 AS index_id, 1 AS partition_number,
+  oid::bigint AS partition_id, oid::bigint AS hobt_id,
   greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE relkind = 'r';
+CREATE VIEW sys.allocation_units AS SELECT oid::bigint AS container_id, 1::smallint AS type, 'IN_ROW_DATA'::text AS type_desc,
+  pg_table_size(oid) / 8192 AS total_pages, pg_table_size(oid) / 8192 AS used_pages,
+  pg_table_size(oid) / 8192 AS data_pages FROM pg_class WHERE relkind = 'r';
 CREATE VIEW sys.dm_db_partition_stats AS SELECT oid::int AS object_id, 1 AS index_id, greatest(reltuples, 0)::bigint AS row_count,
   relpages::bigint AS used_page_count FROM pg_class WHERE relkind = 'r';
 CREATE VIEW sys.databases AS SELECT current_database()::text AS name, 5 AS database_id,
   (SELECT value::smallint FROM tds.settings s WHERE s.name = 'snapshot_isolation_state') AS snapshot_isolation_state,
   (SELECT value::smallint FROM tds.settings s WHERE s.name = 'is_cdc_enabled') AS is_cdc_enabled,
+  (SELECT value::smallint FROM tds.settings s WHERE s.name = 'is_read_only') AS is_read_only,
   0::smallint AS is_read_committed_snapshot_on, 'ONLINE'::text AS state_desc;
 
 CREATE FUNCTION sys.db_name() RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_database()::text $$;

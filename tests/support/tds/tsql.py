@@ -30,6 +30,7 @@ class Statement:
     arguments: dict[str, str] = field(default_factory=dict)
 
 
+TIMES = ("date", "time", "datetime", "smalldatetime", "datetime2", "datetimeoffset")
 COMMANDS = {exp.Select: 0xC1, exp.Insert: 0xC3, exp.Delete: 0xC4, exp.Update: 0xC5}
 _TRAN = re.compile(r"\s*(begin|commit|rollback)\s*(tran(saction)?|work)?\s*;?\s*$", re.I)
 _SET = re.compile(r"\s*set\s+(?!identity_insert)[a-z_]+.*$", re.I | re.S)
@@ -65,6 +66,7 @@ def split(batch: str) -> list[str]:
     return [text for text in (part.strip() for part in out) if text]
 
 
+_CLUSTERED = re.compile(r"\s*create\s+(unique\s+)?((?:non)?clustered)\s+index\b", re.I)
 _EXEC = re.compile(r"\s*exec(?:ute)?\s+(?:\[?sys\]?\.)?\[?(sp_\w+)\]?\s*(.*)$", re.I | re.S)
 _FMTONLY = re.compile(r"\s*set\s+fmtonly\s+on\s+(select\s.*?)\s+set\s+fmtonly\s+off\s*$", re.I | re.S)
 _NAME = re.compile(r"\[(?:[^\]]|\]\])+\]|[^.\s\[\]]+")
@@ -97,12 +99,19 @@ def translate(text: str, trancount: int = 0, spid: int = 51) -> Statement:
     text = _VERSION.sub("'Microsoft SQL Server 2022 (stand-in)'", text)
     if re.match(r"\s*create\s+table\b", text, re.I):
         text = _LOST.sub(r"\1tds_\2", text)
+    clustered = _CLUSTERED.match(text)
+    if clustered is not None:
+        text = text[: clustered.start(2)] + text[clustered.end(2) :]
     try:
         tree = sqlglot.parse_one(text, read="tsql")
     except sqlglot.errors.ParseError as error:
         raise NotTaken(f"Incorrect syntax: {str(error).splitlines()[0]}") from None
     if isinstance(tree, exp.Create) and (tree.args.get("kind") or "").upper() == "TABLE":
         return Statement("query", create_table(tree), 0xC6)
+    if clustered is not None and isinstance(tree, exp.Create):
+        table = tree.this.args["table"]
+        cluster = f"ALTER TABLE {quoted(table.db or 'dbo')}.{quoted(table.name)} CLUSTER ON {quoted(tree.this.name)}"
+        return Statement("query", [render(tree), *([cluster] if clustered[2].lower() == "clustered" else [])], 0xC6)
     if not isinstance(tree, (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Drop, exp.Create, exp.Alter,
                              exp.TruncateTable, exp.Union, exp.With)):
         raise NotTaken(f"The stand-in does not take: {text[:80]}")
@@ -114,6 +123,13 @@ def _storage(kind: exp.DataType) -> str:
         return parse_type(kind.sql(dialect="tsql")).storage
     except ValueError:
         return kind.sql(dialect="postgres")
+
+
+def _declared(kind: exp.DataType) -> TsqlType | None:
+    try:
+        return parse_type(kind.sql(dialect="tsql"))
+    except ValueError:
+        return None
 
 
 def _change(node: exp.Expression) -> exp.Expression:
@@ -131,7 +147,14 @@ def _change(node: exp.Expression) -> exp.Expression:
     elif isinstance(node, exp.National):
         return exp.Literal.string(str(node.this))
     elif isinstance(node, (exp.Cast, exp.TryCast)) and isinstance(node.to, exp.DataType):
-        return exp.Cast(this=node.this.transform(_change), to=exp.DataType.build(_storage(node.to), dialect="postgres"))
+        kind = _declared(node.to)
+        if kind is not None and kind.name in TIMES:
+            text = exp.Cast(this=node.this.transform(_change), to=exp.DataType.build("text", dialect="postgres"))
+            return exp.Anonymous(this="tds.norm_time", expressions=[
+                text, exp.Literal.string(kind.name), exp.Literal.number(kind.scale)])
+        cast = exp.Cast(this=node.this.transform(_change), to=exp.DataType.build(_storage(node.to), dialect="postgres"))
+        # Else a column that is kept as a text would stay itself, with its declared type.
+        return exp.Coalesce(this=cast, expressions=[]) if _storage(node.to) == "text" else cast
     return node
 
 
@@ -193,7 +216,7 @@ def normal(c: ColumnMade) -> str | None:
     new, t = f"NEW.{quoted(c.name)}", c.type
     if c.computed is not None:
         return None
-    if t.name in ("date", "time", "datetime", "smalldatetime", "datetime2", "datetimeoffset"):
+    if t.name in TIMES:
         return f"{new} := tds.norm_time({new}, '{t.name}', {t.scale})"
     if t.name in ("char", "nchar", "varchar", "nvarchar") and t.length >= 0:
         return f"{new} := tds.norm_text({new}, {t.length}, {t.name in ('char', 'nchar')}, {literal(c.name)})"
