@@ -72,6 +72,49 @@ static sluice_status keep_incarnation(struct sluice_flow_stream *stream,
     return SLUICE_OK;
 }
 
+/* Some sink has what was loaded of the stream, and counts on its changes. */
+static int is_followed(const struct sluice_flow_source *source, const char *stream)
+{
+    for (size_t i = 0; i < source->tree.leaf_count; i++) {
+        if (sluice_flow_known(source->engine, source->node->id, stream,
+                              source->leaf_sinks[i]->node->id) == SLUICE_STATE_STREAM_COMPLETE) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Why a source has no changes of a stream, by its own words; "" = it does not say. */
+static const char *why_unfollowed(const struct sluice_stream_desc *desc)
+{
+    for (uint32_t i = 0; i < desc->property_count; i++) {
+        if (strcmp(desc->properties[i].key, "unfollowed") == 0) {
+            return desc->properties[i].value;
+        }
+    }
+    return "";
+}
+
+static sluice_status leave_out(struct sluice_flow_source *source,
+                               const struct sluice_stream_desc *desc, struct sluice_error *err)
+{
+    const char *why = why_unfollowed(desc);
+    const char *glue = why[0] != '\0' ? ": " : "";
+    if (is_followed(source, desc->name)) {
+        return sluice_error_set(
+            err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+            "stream %s was loaded and is to be followed, and the source has no changes of it any "
+            "more%s%s (hint: mend that, then load it anew: sluice state resync FILE --stream '%s')",
+            desc->name, glue, why, desc->name);
+    }
+    sluice_log_line(
+        SLUICE_LOG_WARN, source->node->id,
+        "left out: the source has no changes of it, so it cannot be followed%s%s (hint: "
+        "load it by a pipeline with mode: full_load_only) stream=%s",
+        glue, why, desc->name);
+    return SLUICE_OK;
+}
+
 static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc *desc,
                                      const struct sluice_error *problem)
 {
@@ -84,12 +127,7 @@ static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc
     }
     if (sluice_flow_has_changes(source->engine) && (desc->flags & SLUICE_STREAM_CAN_CHANGES) == 0 &&
         problem == NULL) {
-        sluice_log_line(
-            SLUICE_LOG_WARN, source->node->id,
-            "left out: the source has no changes of it, so it cannot be followed (hint: "
-            "load it by a pipeline with mode: full_load_only) stream=%s",
-            desc->name);
-        return SLUICE_OK;
+        return leave_out(source, desc, ctx->err);
     }
     struct sluice_flow_stream *stream = sluice_flow_source_stream(source, desc->name);
     if (stream == NULL) {

@@ -54,3 +54,150 @@ def test_load_then_changes(replica, ms, target):
     copy.once()
     assert copy.compare_to("t", COLUMNS).rows == 5
     assert mssql.rows_of(target, "dbo.t", ("id", "n"), 1).keys() == {(1,), (2,), (4,), (5,), (70,)}
+
+
+@pytest.mark.parametrize("keeps_lobs", [True, False])
+def test_large_values_that_stay(replica, ms, target, keeps_lobs):
+    """A (max) column that an update left alone keeps its value at the target, NULL among them."""
+    ms.execute(TABLE, row(1, body="a" * 9000), row(2, body="b" * 9000), "UPDATE dbo.t SET body = NULL WHERE id = 2")
+    enable(ms, "t")
+    ms.server.captures[ms.name].keeps_lobs = keeps_lobs
+    copy = replica()
+    copy.once()
+    ms.execute("UPDATE dbo.t SET n = 5", "UPDATE dbo.t SET body = N'new' WHERE id = 1", "UPDATE dbo.t SET n = 6",
+               row(3), "UPDATE dbo.t SET n = 7 WHERE id = 3", "UPDATE dbo.t SET id = 30 WHERE id = 3")
+    copy.once()
+    assert copy.compare_to("t", COLUMNS).rows == 3
+    assert target.value("SELECT body FROM dbo.t WHERE id = 1") == "new"
+
+
+def two_tables(ms):
+    ms.execute("CREATE TABLE dbo.parent (id int NOT NULL PRIMARY KEY, name nvarchar(20) NULL)",
+               "CREATE TABLE dbo.child (id int NOT NULL PRIMARY KEY, parent_id int NOT NULL, n int NULL)")
+    enable(ms, "parent", "child")
+
+
+@pytest.mark.parametrize("small_rows", [0, 10000])
+def test_order_over_tables(replica, ms, target, small_rows):
+    """Parents before their children, and the other way round when they go: the target has a foreign key."""
+    two_tables(ms)
+    copy = replica(sink={"small_rows": small_rows})
+    copy.once()
+    target.execute("ALTER TABLE dbo.child ADD FOREIGN KEY (parent_id) REFERENCES dbo.parent")
+    with ms.server.connect(ms.name) as conn, conn.transaction():
+        for i in range(20):
+            conn.execute(f"INSERT INTO dbo.parent VALUES ({i}, 'p{i}')")
+            conn.execute(f"INSERT INTO dbo.child VALUES ({i}, {i}, 0)")
+        conn.execute("UPDATE dbo.child SET n = 1, parent_id = 19 - parent_id")
+        conn.execute("DELETE FROM dbo.child WHERE parent_id < 5")
+        conn.execute("DELETE FROM dbo.parent WHERE id < 5")
+    copy.once()
+    assert copy.compare_to("parent", ("id", "name")).rows == 15
+    assert copy.compare_to("child", ("id", "parent_id", "n")).rows == 15
+
+
+def test_a_transaction_in_parts(replica, ms, target, workdir):
+    """Larger than a window: read by ranges of command ids, and one transaction at the target all the same."""
+    two_tables(ms)
+    copy = replica(beside={"out": "file"})
+    document = copy.document()
+    document["sources"]["src"]["batch"] = {"rows": 100}
+    copy.engine.write(document, copy.path.name)
+    copy.once()
+    with ms.server.connect(ms.name) as conn, conn.transaction():
+        for i in range(1500):
+            conn.execute(f"INSERT INTO dbo.{'parent' if i % 3 else 'child'} VALUES ({i}, {'NULL' if i % 3 else f'{i}, {i}'})")
+    ms.execute("INSERT INTO dbo.parent VALUES (9999, N'after')")
+    copy.once()
+    assert copy.compare_to("parent", ("id", "name")).rows == 1001
+    assert copy.compare_to("child", ("id", "parent_id", "n")).rows == 500
+    events = copy.feed("out").events("dbo.parent") + copy.feed("out").events("dbo.child")
+    first = min(event.pos for event in events)
+    assert sorted(event.seq for event in events if event.pos == first) == list(range(1, 1501))
+
+
+def test_a_second_instance_takes_over(replica, ms, target):
+    """A column that was added is captured from the second instance's start on."""
+    ms.execute(TABLE, row(1))
+    enable(ms, "t")
+    copy = replica(schema="evolve")
+    copy.once()
+    ms.execute("ALTER TABLE dbo.t ADD extra int NULL")
+    ms.execute(row(2).replace("flag)", "flag, extra)").replace("', 0)", "', 0, 22)"))
+    enable(ms, "t", capture_instance="dbo_t_2")
+    ms.execute("UPDATE dbo.t SET extra = 11 WHERE id = 1", row(3))
+    copy.once()
+    assert target.query("SELECT id, extra FROM dbo.t ORDER BY id") == [(1, 11), (2, None), (3, None)]
+    ms.server.captures[ms.name].disable("dbo_t")
+    ms.execute("UPDATE dbo.t SET extra = 3 WHERE id = 3", "UPDATE dbo.t SET extra = 22 WHERE id = 2")
+    copy.once()
+    assert copy.compare_to("t", (*COLUMNS, "extra")).rows == 3
+
+
+def test_gaps_are_told(replica, ms, target):
+    """The cleanup job, sp_cdc_disable_table and sp_cdc_disable_db: nothing goes on, the error says what to do."""
+    ms.execute(TABLE, row(1))
+    enable(ms, "t")
+    copy = replica()
+    copy.once()
+    ms.execute(row(2))
+    capture = ms.server.captures[ms.name]
+    capture.scan()
+    ms.execute(row(3))
+    capture.scan()
+    capture.cleanup("dbo_t", capture.newest())
+    result = copy.once(rc=3)
+    assert "cleanup job" in result.stderr and "sluice state resync" in result.stderr, result.stderr
+    assert target.query("SELECT id FROM dbo.t") == [(1,)]
+    capture.disable("dbo_t")
+    result = copy.once(rc=3)
+    assert "is not captured" in result.stderr and "sp_cdc_enable_table" in result.stderr, result.stderr
+    enable(ms, "t")
+    assert "load the table anew" in copy.once(rc=3).stderr
+    copy.engine.cmd("state", "resync", str(copy.path), "--stream", "dbo.t", "--yes").expect(0)
+    copy.once()
+    assert copy.compare_to("t", COLUMNS).rows == 3
+
+
+def test_not_enabled(replica, ms):
+    ms.execute(TABLE)
+    shown = replica().once(rc=2).stderr
+    assert "left out" in shown and "sp_cdc_enable_db" in shown and "sp_cdc_enable_table" in shown
+
+
+def test_a_table_without_key(replica, ms, target):
+    ms.execute("CREATE TABLE dbo.h (a int NULL, b nvarchar(20) NULL)", "INSERT INTO dbo.h VALUES (1, N'x')")
+    enable(ms, "h")
+    result = replica().once(rc=None)
+    assert result.rc != 0 and "has no primary key" in result.stderr
+    copy = replica(mode="cdc_only", name="keyless", write={"duplicates": "one"})
+    copy.once()
+    ms.execute("INSERT INTO dbo.h VALUES (2, N'y'), (2, N'y'), (3, NULL)", "UPDATE dbo.h SET b = N'z' WHERE a = 3",
+               "DELETE FROM dbo.h WHERE a = 1")
+    copy.once()
+    assert sorted(target.query("SELECT a, b FROM dbo.h")) == [(2, "y"), (2, "y"), (3, "z")]
+
+
+@pytest.mark.parametrize("small_rows", [0, 10000])
+@pytest.mark.parametrize("keeps_lobs", [True, False])
+def test_what_is_both_in_the_load_and_behind_it(replica, ms, target, keeps_lobs, small_rows):
+    """The capture job is behind when the load begins: rows that came, changed and went before are met again."""
+    ms.execute(TABLE, *[row(i, body="b" * 3000) for i in range(1, 6)])
+    enable(ms, "t")
+    capture = ms.server.captures[ms.name]
+    capture.keeps_lobs = keeps_lobs
+    capture.stopped.set()
+    ms.execute(row(6, body="six"), "UPDATE dbo.t SET n = 1 WHERE id = 6", row(7), row(8),
+               "UPDATE dbo.t SET n = 2 WHERE id IN (1, 2, 7)", "UPDATE dbo.t SET note = N'gone soon' WHERE id IN (2, 7)",
+               "DELETE FROM dbo.t WHERE id IN (2, 7)", "UPDATE dbo.t SET id = 80 WHERE id = 8",
+               "UPDATE dbo.t SET body = N'other' WHERE id = 3", "DELETE FROM dbo.t WHERE id = 4", row(4, 44))
+    copy = replica(sink={"small_rows": small_rows})
+    run = copy.start()
+    copy.wait_for(lambda: "dbo.t" in copy.complete(), "the load", run)
+    copy.compare_to("t", COLUMNS)
+    ms.execute("UPDATE dbo.t SET n = 9 WHERE id IN (1, 80)")
+    capture.stopped.clear()
+    copy.wait_for(lambda: target.value("SELECT count(*) FROM dbo.t WHERE n = 9") == 2, "the changes", run)
+    run.terminate()
+    run.wait(30).expect(0)
+    assert copy.compare_to("t", COLUMNS).rows == 6

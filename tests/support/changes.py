@@ -25,7 +25,7 @@ from .pg import PgDatabase
 
 Row = dict[str, Any]
 
-_POSITION = re.compile(r"[0-9a-f]{16}")
+_POSITION = re.compile(r"[0-9a-f]{16}([0-9a-f]{4})?")  # of PostgreSQL, of SQL Server
 _META = ("_op", "_pos", "_seq", "_commit_ts", "_tx", "_unchanged")
 _UNAVAILABLE = "__debezium_unavailable_value"
 _DEBEZIUM = {"c": "I", "u": "U", "d": "D", "t": "T", "r": "R"}

@@ -307,6 +307,16 @@ static sluice_status flush(struct sluice_pgsink_lane *lane, struct sluice_error 
                              "ROLLBACK TO sluice_flush; RELEASE sluice_flush; DEALLOCATE ALL", err);
 }
 
+static int in_log(const struct sluice_pgsink_log *log, const struct sluice_pgsink_stream *stream)
+{
+    for (uint32_t i = 0; i < log->table_count; i++) {
+        if (log->tables[i]->desc->stream_id == stream->desc->stream_id) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* A new version of the columns: what came before it is written, then the table is fitted, all in the
  * transaction of the rows. */
 static sluice_status take_schema(struct sluice_pgsink_lane *lane, const struct sluice_batch *batch,
@@ -326,9 +336,11 @@ static sluice_status take_schema(struct sluice_pgsink_lane *lane, const struct s
     if (status >= 0 && ddl.refused != NULL) {
         status = sluice_error_set(err, SLUICE_E_SCHEMA, 0, "%s", ddl.refused);
     }
-    if (status >= 0 && (ddl.count > 0 || lane->log.count > 0)) {
+    /* A table that comes up for the first time parts no transaction: its rows belong between those of others. */
+    const int parts = lane->log.count > 0 && (ddl.count > 0 || in_log(&lane->log, stream));
+    if (status >= 0 && (ddl.count > 0 || parts)) {
         status = sluice_pgsink_tx_begin(lane, err);
-        if (status >= 0 && lane->log.count > 0) {
+        if (status >= 0 && parts) {
             status = apply(lane, NULL, err);
             sluice_pgsink_log_clear(&lane->log);
         }

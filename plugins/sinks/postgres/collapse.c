@@ -281,8 +281,9 @@ static sluice_status add_part(struct sluice_pgsink_log *log, struct sluice_pgsin
                               const struct sluice_pgsink_change *change, struct sluice_error *err)
 {
     const struct sluice_pgsink_table *t = c->stream->table;
-    const int tries =
-        change->source_op == 'D' || c->stream->write.write.mode == SLUICE_WRITE_UPDATE;
+    const int tries = change->source_op == 'D' ||
+                      c->stream->write.write.mode == SLUICE_WRITE_UPDATE ||
+                      (c->stream->desc->flags & SLUICE_STREAM_LOAD_INEXACT) != 0;
     struct sluice_pgsink_final *e = entry_of(log, c, change->after);
     uint64_t merged = 0;
     int whole = 0;

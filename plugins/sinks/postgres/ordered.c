@@ -109,7 +109,8 @@ static int kind_of(const struct sluice_pgsink_stream *stream, const struct sluic
     if (c->op == 'I') {
         return keyed ? SLUICE_PGSINK_PUT : SLUICE_PGSINK_ADD;
     }
-    if (w->mode == SLUICE_WRITE_UPDATE) {
+    if (w->mode == SLUICE_WRITE_UPDATE ||
+        (c->partial && (stream->desc->flags & SLUICE_STREAM_LOAD_INEXACT) != 0)) {
         return SLUICE_PGSINK_TRY;
     }
     /* A soft delete of a row that is not there deletes nothing. */

@@ -173,11 +173,6 @@ static sluice_status slice(const struct ms_feed *feed, struct feed_stream *fs,
     return SLUICE_OK;
 }
 
-static int has_rows(const struct feed_stream *fs)
-{
-    return fs->slice_next < fs->slice_count || (fs->built && fs->rows.rows > 0);
-}
-
 static void put_schema(struct feed_stream *fs, struct sluice_batch *out)
 {
     out->kind = SLUICE_BATCH_SCHEMA;
@@ -202,7 +197,7 @@ static void put_slice(struct feed_stream *fs, struct sluice_batch *out)
 static sluice_status put_next(struct ms_feed *feed, struct sluice_batch *out,
                               struct sluice_error *err)
 {
-    struct feed_stream *fs = &feed->streams[feed->out_next];
+    struct feed_stream *fs = feed->out[feed->out_next];
     out->source_time_us = newest_us(feed);
     if (fs->slice_next == fs->slice_count) {
         if (fs->announce) {
@@ -212,11 +207,10 @@ static sluice_status put_next(struct ms_feed *feed, struct sluice_batch *out,
         SLUICE_TRY(slice(feed, fs, err));
     }
     put_slice(fs, out);
-    while (feed->out_next < feed->stream_count && !has_rows(&feed->streams[feed->out_next])) {
-        feed->out_next++;
-    }
-    if (feed->out_next == feed->stream_count) {
-        feed->out_waits = 0;
+    feed->out_next += fs->slice_next == fs->slice_count;
+    if (feed->out_next == feed->out_count) {
+        feed->out_count = 0;
+        feed->out_next = 0;
         feed->parts_out = feed->in_parts;
         if (!feed->in_parts || feed->last_part) {
             feed->parts_out = 0;
@@ -250,12 +244,7 @@ static sluice_status read_window(struct ms_feed *feed, struct sluice_error *err)
     feed->again = 0;
     SLUICE_TRY(ms_feed_merge(feed, err));
     SLUICE_TRY(sluice_failpoint_hit(feed->src->failpoints, "sqlserver.feed_after_window", err));
-    feed->out_next = 0;
-    while (feed->out_next < feed->stream_count && !has_rows(&feed->streams[feed->out_next])) {
-        feed->out_next++;
-    }
-    feed->out_waits = feed->out_next < feed->stream_count;
-    if (!feed->out_waits) {
+    if (feed->out_count == 0) {
         feed->position = feed->to;
     }
     return SLUICE_OK;
@@ -353,7 +342,7 @@ static sluice_status advance(struct ms_feed *feed, int64_t deadline, struct slui
                              struct sluice_error *err)
 {
     for (;;) {
-        if (feed->out_waits) {
+        if (feed->out_count > 0) {
             return put_next(feed, out, err);
         }
         int64_t now = now_us(feed);

@@ -112,8 +112,9 @@ struct ms_feed {
     int64_t *counts;   /* one a stream: rows in the window */
 
     /* what goes out */
-    uint32_t out_next;                    /* stream */
-    int32_t out_waits;                    /* a window was read */
+    struct feed_stream **out; /* those with rows, by their first one */
+    uint32_t out_count;
+    uint32_t out_next;
     uint8_t position_bytes[MS_LSN_BYTES]; /* lent with a batch */
 
     /* time */
@@ -147,7 +148,8 @@ void ms_feed_window_drop(struct ms_feed *feed);
 sluice_status ms_feed_rows_read(struct ms_feed *feed, struct feed_stream *fs,
                                 struct sluice_error *err);
 
-/* feed_merge.c: numbers the rows of the window. */
+/* feed_merge.c: numbers the rows of the window, and lists the streams that have some: whoever takes their batches one
+ * after the other meets parents before the children that came with them. */
 sluice_status ms_feed_merge(struct ms_feed *feed, struct sluice_error *err);
 
 /* feed_version.c */

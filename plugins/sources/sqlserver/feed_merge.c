@@ -41,6 +41,25 @@ static void number(struct ms_feed *feed, const struct ref *refs, int64_t count)
     feed->tx_base = feed->in_parts && !feed->last_part ? seq : 0;
 }
 
+static int compare_first(const void *a, const void *b)
+{
+    const struct ref x = {(*(struct feed_stream *const *)a)->order, NULL};
+    const struct ref y = {(*(struct feed_stream *const *)b)->order, NULL};
+    return compare(&x, &y);
+}
+
+static void list_streams(struct ms_feed *feed)
+{
+    feed->out_count = 0;
+    feed->out_next = 0;
+    for (uint32_t i = 0; i < feed->stream_count; i++) {
+        if (feed->streams[i].built && feed->streams[i].rows.rows > 0) {
+            feed->out[feed->out_count++] = &feed->streams[i];
+        }
+    }
+    qsort(feed->out, feed->out_count, sizeof *feed->out, compare_first);
+}
+
 sluice_status ms_feed_merge(struct ms_feed *feed, struct sluice_error *err)
 {
     int64_t count = 0;
@@ -67,5 +86,6 @@ sluice_status ms_feed_merge(struct ms_feed *feed, struct sluice_error *err)
     }
     number(feed, refs, n);
     free(refs);
+    list_streams(feed);
     return SLUICE_OK;
 }

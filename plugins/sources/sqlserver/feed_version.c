@@ -150,7 +150,8 @@ sluice_status ms_feed_streams_make(struct ms_feed *feed, struct sluice_error *er
     const struct sluice_source *src = feed->src;
     feed->streams = calloc(src->stream_count + 1u, sizeof *feed->streams);
     feed->counts = calloc(src->stream_count + 1u, sizeof *feed->counts);
-    if (feed->streams == NULL || feed->counts == NULL) {
+    feed->out = calloc(src->stream_count + 1u, sizeof(struct feed_stream *));
+    if (feed->streams == NULL || feed->counts == NULL || feed->out == NULL) {
         return nomem(err);
     }
     for (uint32_t i = 0; i < src->stream_count; i++) {
@@ -183,6 +184,7 @@ void ms_feed_streams_free(struct ms_feed *feed)
     }
     free(feed->streams);
     free(feed->counts);
+    free(feed->out);
     feed->streams = NULL;
 }
 

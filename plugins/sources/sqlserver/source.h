@@ -47,7 +47,7 @@ struct ms_stream {
     char load_position_text[MS_LSN_TEXT];
     uint64_t last_schema_id; /* of versions that were announced */
     char incarnation[24];
-    struct sluice_pair properties[2];
+    struct sluice_pair properties[3];
     int32_t filtered;           /* `select` has a WHERE */
     int64_t pages;              /* about; 0 = not known */
     char range_column[132 * 4]; /* first of the clustered key; "" = none */

@@ -292,8 +292,14 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
         ms_stream_free(s);
         return status;
     }
+    static const char unfollowed[] = "it is not captured; EXEC sys.sp_cdc_enable_table "
+                                     "@source_schema, @source_name, @role_name, "
+                                     "after EXEC sys.sp_cdc_enable_db";
     s->properties[0] = (struct sluice_pair){"source", "sqlserver"};
     s->properties[1] = (struct sluice_pair){"incarnation", s->incarnation};
+    if (captured == NULL) {
+        s->properties[2] = (struct sluice_pair){"unfollowed", unfollowed};
+    }
     (void)snprintf(s->incarnation, sizeof s->incarnation, "%lld", (long long)table->object_id);
     set_range(s, table);
     const uint32_t key_count = s->desc.key_count;
@@ -302,7 +308,7 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
     s->desc = (struct sluice_stream_desc){
         .struct_size = (uint32_t)sizeof s->desc,
         .kind = SLUICE_STREAM_TABLE,
-        .flags = captured != NULL ? SLUICE_STREAM_CAN_CHANGES : 0u,
+        .flags = captured != NULL ? SLUICE_STREAM_CAN_CHANGES | SLUICE_STREAM_LOAD_INEXACT : 0u,
         .before = captured == NULL ? SLUICE_BEFORE_NONE
                   : key_count > 0 && src->options.before_image == MS_BEFORE_KEY
                       ? SLUICE_BEFORE_KEY
@@ -317,7 +323,7 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
         .schema = &s->schema,
         .rows_estimate = rows,
         .bytes_estimate = rows > 0 ? rows * width_of(table) : rows,
-        .property_count = 2,
+        .property_count = captured == NULL ? 3 : 2,
         .properties = s->properties};
     s->last_schema_id = s->desc.schema_id;
     *out = s;

@@ -62,7 +62,11 @@ enum {
     SLUICE_STREAM_INSERT_ONLY = 2,     /* changes are inserts alone (no usable key) */
     SLUICE_STREAM_POSITION_OPAQUE = 4, /* positions are not memcmp-ordered */
     SLUICE_STREAM_INTERNAL = 8,        /* of the system: never matched by globs */
-    SLUICE_STREAM_NO_LOAD = 16         /* has changes alone: there is nothing to load */
+    SLUICE_STREAM_NO_LOAD = 16,        /* has changes alone: there is nothing to load */
+    SLUICE_STREAM_LOAD_INEXACT = 32    /* its load may hold what changes behind its position bring
+                                          once more: an update may come of a row that was gone by
+                                          then, and is passed over unless it brings all columns.
+                                          Since minor 4 */
 };
 
 /* A table (or topic) with one version of its columns.
@@ -101,9 +105,9 @@ struct sluice_stream_desc {
     int64_t bytes_estimate;            /* -1 = unknown */
     struct sluice_bytes load_position; /* from open(): everything up to here is in the load; changes
                                           behind it are applied on top. Exact: nothing behind it is in
-                                          the load. Else, without SLUICE_SOURCE_SNAPSHOT_EXACT, some
-                                          may be, so that sinks meet inserts of rows that are there and
-                                          deletes of rows that are not. size 0 = none */
+                                          the load. Else (SLUICE_STREAM_LOAD_INEXACT) some may be, so
+                                          that sinks meet inserts of rows that are there and deletes
+                                          of rows that are not. size 0 = none */
     const char *load_position_text;    /* the same for people and manifests; NULL = none */
     uint32_t encoding_count; /* draft "sluice.encoded-batch": encodings the source offers */
     uint32_t property_count;
@@ -215,7 +219,7 @@ struct sluice_stream_select {
     uint32_t exclude_count;
     const char *const *include_columns; /* exact names; none = all */
     const char *const *exclude_columns;
-    const char *where; /* a condition in the source's own language; NULL = none */
+    const char *where;         /* a condition in the source's own language; NULL = none */
     struct sluice_bytes since; /* CHANGES: some sink has a load of the stream that holds everything
                                   up to here, and is to get all changes behind it (and behind the
                                   feed's own position); the smallest of several. size 0 = no sink has

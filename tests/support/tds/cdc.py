@@ -47,6 +47,7 @@ class Capture:
         self.ended = threading.Event()
         self._lock = threading.Lock()
         self._noted = 0.0
+        self.keeps_lobs = True  # False: a (max) value that an update left alone is NULL in 4, too
         db.execute((Path(__file__).parent / "cdc.sql").read_text(), "CREATE PUBLICATION tds_cdc")
         self.slot = f"tds_{db.name[-12:]}"
         self.decoder = Decoder()
@@ -96,7 +97,7 @@ class Capture:
             self.instances.append(made)
 
     def _note(self, made: Instance, relation: str) -> None:
-        table = f"'cdc.{quoted(made.name + '_CT')}'::regclass"
+        table = literal(f"cdc.{quoted(made.name + '_CT')}") + "::regclass"
         types = [("__$start_lsn", TsqlType("binary", 10)), ("__$end_lsn", TsqlType("binary", 10)),
                  ("__$seqval", TsqlType("binary", 10)), ("__$operation", TsqlType("int")),
                  ("__$update_mask", TsqlType("varbinary", 128)), *zip(made.columns, made.types, strict=True),
@@ -172,6 +173,10 @@ class Capture:
             conn.execute("INSERT INTO cdc.lsn_time_mapping VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
                          [start_lsn, stamp, stamp, struct.pack(">HQ", 0, tx.xid)])
 
+    def newest(self) -> bytes:
+        """How far the job is."""
+        return bytes(self.db.value("SELECT sys.fn_cdc_get_max_lsn()"))
+
     def heartbeat(self) -> None:
         """A row without changes, as the job writes now and then."""
         position = int(self.db.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
@@ -198,9 +203,8 @@ class Capture:
             conn.execute(f'INSERT INTO cdc.{quoted(one.name + "_CT")} VALUES ({marks})',
                          [start_lsn, None, seqval, operation, _mask(one.columns, mask), *values, command])
 
-    @staticmethod
-    def _captured(t: TsqlType, value: Any, operation: int, changed: bool) -> Any:
-        if operation == 3 and t.length == -1 and not changed:
+    def _captured(self, t: TsqlType, value: Any, operation: int, changed: bool) -> Any:
+        if operation in ((3,) if self.keeps_lobs else (3, 4)) and t.length == -1 and not changed:
             return None
         if operation in (1, 3) and t.name in OLD_LOBS:
             return None
