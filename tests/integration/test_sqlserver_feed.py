@@ -201,3 +201,32 @@ def test_what_is_both_in_the_load_and_behind_it(replica, ms, target, keeps_lobs,
     run.terminate()
     run.wait(30).expect(0)
     assert copy.compare_to("t", COLUMNS).rows == 6
+
+
+def test_check_says_what_is_missing(replica, ms):
+    ms.execute(TABLE, "CREATE TABLE dbo.u (id int NOT NULL PRIMARY KEY, a int NULL, b int NULL)",
+               "CREATE TABLE dbo.[x]]y'z] (id int NOT NULL PRIMARY KEY)")
+    copy = replica(tables=["dbo.t", "dbo.u", "dbo.\"x]y'z\""])
+
+    def check() -> str:
+        result = copy.engine.cmd("check", str(copy.path))
+        return " ".join(result.stdout.split())
+
+    assert "change data capture" in check() and "sp_cdc_enable_db" in check()
+    enable(ms, "t", "x]y'z")
+    enable(ms, "u", captured_column_list="id, a")
+    shown = check()
+    assert "captured by instance dbo_t since 000000" in shown and "changes do not have the columns b" in shown, shown
+    assert "captured by instance dbo_x]y'z since 000000" in shown
+    ms.server.captures[ms.name].disable("dbo_u")
+    shown = check()
+    assert "sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'u'" in shown, shown
+
+
+def test_lag_and_status(replica, ms):
+    ms.execute(TABLE, row(1))
+    enable(ms, "t")
+    copy = replica()
+    copy.once()
+    shown = copy.engine.cmd("state", "show", str(copy.path)).expect(0).stdout
+    assert "00000020:" in shown, shown

@@ -316,7 +316,7 @@ static sluice_status consider_end(struct ms_feed *feed, int64_t now, struct slui
     struct ms_lsn max;
     int64_t fingerprint[3];
     feed->ask_due_us = now + ASK_US;
-    SLUICE_TRY(ms_feed_captured_until(feed, &captured, err));
+    SLUICE_TRY(ms_captured_until(feed->conn, feed->zone_us, &captured, err));
     if (captured > feed->until_us) {
         SLUICE_TRY(ms_capture_max(feed->conn, &max, fingerprint, err));
         feed->ended = ms_lsn_compare(&max, &feed->position) <= 0;

@@ -164,13 +164,22 @@ sluice_status ms_feed_version_make(struct ms_feed *feed, struct feed_stream *fs,
 sluice_status ms_feed_stream_build(struct feed_stream *fs, struct sluice_error *err);
 
 /* feed_lag.c: how far the capture job is behind, and whether it runs at all */
+enum {
+    MS_LAG_MAX_S = 600
+}; /* the job writes a row every five minutes even if nothing is committed */
 /* The server's clock and zone. */
 sluice_status ms_clock_read(struct sluice_tds_conn *conn, int64_t *utc_us, int64_t *zone_us,
                             struct sluice_error *err);
+/* The time (UTC) up to which all that was committed is captured; 0 = not known. */
+sluice_status ms_captured_until(struct sluice_tds_conn *conn, int64_t zone_us, int64_t *out_us,
+                                struct sluice_error *err);
+/* How long the cleanup job keeps changes; its default where that cannot be seen. */
+sluice_status ms_retention_read(struct sluice_tds_conn *conn, int64_t *minutes,
+                                struct sluice_error *err);
 /* Warns once when the capture job lags or half of the retention has passed. */
 void ms_feed_lag_look(struct ms_feed *feed);
-/* The time (UTC) up to which all that was committed is captured; 0 = not known. */
-sluice_status ms_feed_captured_until(struct ms_feed *feed, int64_t *out_us,
-                                     struct sluice_error *err);
+sluice_status ms_measure(struct sluice_source *src, const struct sluice_source_plan *plan,
+                         struct sluice_bytes position, struct sluice_source_lag *out,
+                         struct sluice_error *err);
 
 #endif /* SQLSERVER_FEED_H */

@@ -4,10 +4,11 @@
 
 #include "feed.h"
 
-/* The job writes a row every five minutes even if nothing is committed. */
-#define LAG_MAX_US (600ll * 1000000)
+#define LAG_MAX_US (MS_LAG_MAX_S * 1000000ll)
 /* A scan that found nothing may have begun so long before its end. */
 #define EMPTY_SCAN_US (6ll * 1000000)
+/* The most that whoever asks from outside waits. */
+#define ASK_US 3000000
 enum { RETENTION_DEFAULT = 4320 /* minutes */ };
 
 sluice_status ms_clock_read(struct sluice_tds_conn *conn, int64_t *utc_us, int64_t *zone_us,
@@ -51,14 +52,14 @@ static sluice_status ask(struct sluice_tds_conn *conn, const char *what, const c
     return status < 0 ? status : found;
 }
 
-sluice_status ms_feed_captured_until(struct ms_feed *feed, int64_t *out_us,
-                                     struct sluice_error *err)
+sluice_status ms_captured_until(struct sluice_tds_conn *conn, int64_t zone_us, int64_t *out_us,
+                                struct sluice_error *err)
 {
     int64_t row[3];
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     *out_us = 0;
     sluice_status status =
-        ask(feed->conn, "ask when the log was scanned",
+        ask(conn, "ask when the log was scanned",
             "SELECT TOP (1) start_time, end_time, empty_scan_count FROM "
             "sys.dm_cdc_log_scan_sessions WHERE session_id <> 0 ORDER BY session_id DESC",
             row, 3, 3, &ignored);
@@ -66,21 +67,21 @@ sluice_status ms_feed_captured_until(struct ms_feed *feed, int64_t *out_us,
         *out_us = row[2] > 0 && row[1] - EMPTY_SCAN_US > row[0] ? row[1] - EMPTY_SCAN_US : row[0];
     }
     /* Without VIEW DATABASE STATE what was captured says how far the job is. */
-    status = ask(feed->conn, "ask when the newest change was committed",
+    status = ask(conn, "ask when the newest change was committed",
                  "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping ORDER BY start_lsn DESC",
                  row, 1, 1, err);
     if (status == SLUICE_OK && row[0] > *out_us) {
         *out_us = row[0];
     }
-    *out_us -= *out_us != 0 ? feed->zone_us : 0;
+    *out_us -= *out_us != 0 ? zone_us : 0;
     return status < 0 ? status : SLUICE_OK;
 }
 
-static sluice_status read_retention(struct ms_feed *feed, int64_t *minutes,
-                                    struct sluice_error *err)
+sluice_status ms_retention_read(struct sluice_tds_conn *conn, int64_t *minutes,
+                                struct sluice_error *err)
 {
     const sluice_status status =
-        ask(feed->conn, "ask for the retention",
+        ask(conn, "ask for the retention",
             "SELECT retention FROM msdb.dbo.cdc_jobs WHERE job_type = N'cleanup' AND database_id = "
             "DB_ID()",
             minutes, 1, 0, err);
@@ -90,18 +91,20 @@ static sluice_status read_retention(struct ms_feed *feed, int64_t *minutes,
     return status;
 }
 
-static sluice_status position_time(struct ms_feed *feed, int64_t *out_us, struct sluice_error *err)
+/* When what follows a position was committed (UTC); END = nothing follows. */
+static sluice_status position_time(struct sluice_tds_conn *conn, const struct ms_lsn *position,
+                                   int64_t zone_us, int64_t *out_us, struct sluice_error *err)
 {
     char at[MS_LSN_LITERAL];
     char sql[256];
-    ms_lsn_literal(&feed->delivered, at);
+    ms_lsn_literal(position, at);
     (void)snprintf(sql, sizeof sql,
-                   "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping WHERE start_lsn >= %s "
+                   "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping WHERE start_lsn > %s "
                    "ORDER BY start_lsn",
                    at);
     const sluice_status status =
-        ask(feed->conn, "ask when a change was committed", sql, out_us, 1, 1, err);
-    *out_us -= *out_us != 0 ? feed->zone_us : 0;
+        ask(conn, "ask when a change was committed", sql, out_us, 1, 1, err);
+    *out_us -= *out_us != 0 ? zone_us : 0;
     return status;
 }
 
@@ -109,7 +112,7 @@ static void look_at_job(struct ms_feed *feed, int64_t clock)
 {
     int64_t captured = 0;
     struct sluice_error err = SLUICE_ERROR_INIT;
-    if (ms_feed_captured_until(feed, &captured, &err) < 0 || captured == 0) {
+    if (ms_captured_until(feed->conn, feed->zone_us, &captured, &err) < 0 || captured == 0) {
         return;
     }
     const int64_t lag = clock - captured;
@@ -127,8 +130,9 @@ static void look_at_retention(struct ms_feed *feed, int64_t clock)
     int64_t minutes = 0;
     int64_t at = 0;
     struct sluice_error err = SLUICE_ERROR_INIT;
-    (void)read_retention(feed, &minutes, &err);
-    if (position_time(feed, &at, &err) != SLUICE_OK || at == 0) {
+    (void)ms_retention_read(feed->conn, &minutes, &err);
+    if (position_time(feed->conn, &feed->delivered, feed->zone_us, &at, &err) != SLUICE_OK ||
+        at == 0) {
         return;
     }
     const int64_t age = (clock - at) / 60000000;
@@ -153,4 +157,83 @@ void ms_feed_lag_look(struct ms_feed *feed)
     }
     look_at_job(feed, clock);
     look_at_retention(feed, clock);
+}
+
+/* ---- for whoever asks from outside ---- */
+
+static void note_lag(struct sluice_source_lag *out, int64_t clock, int64_t captured, int64_t at,
+                     int64_t minutes)
+{
+    const int64_t age = at > 0 ? (clock - at) / 60000000 : 0;
+    if (captured > 0 && clock - captured > LAG_MAX_US) {
+        (void)snprintf(
+            out->note, sizeof out->note,
+            "the capture job has captured nothing for %lld s: is SQL Server Agent running?",
+            (long long)((clock - captured) / 1000000));
+    }
+    else if (age * 2 > minutes) {
+        (void)snprintf(out->note, sizeof out->note,
+                       "%lld minutes behind; the cleanup job keeps changes for %lld",
+                       (long long)age, (long long)minutes);
+    }
+}
+
+static sluice_status measure(struct sluice_tds_conn *conn, const struct ms_lsn *position,
+                             struct sluice_source_lag *out, struct sluice_error *err)
+{
+    int64_t clock = 0;
+    int64_t zone = 0;
+    int64_t captured = 0;
+    int64_t minutes = 0;
+    int64_t at = 0;
+    int64_t fingerprint[3];
+    struct ms_lsn max;
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    SLUICE_TRY(ms_capture_max(conn, &max, fingerprint, err));
+    SLUICE_TRY(ms_clock_read(conn, &clock, &zone, err));
+    SLUICE_TRY(ms_captured_until(conn, zone, &captured, err));
+    (void)ms_retention_read(conn, &minutes, &ignored);
+    if (!ms_lsn_is_zero(&max)) {
+        ms_lsn_format(&max, out->end);
+    }
+    if (!ms_lsn_is_zero(position)) {
+        ms_lsn_format(position, out->position);
+        SLUICE_TRY(position_time(conn, position, zone, &at, err));
+    }
+    note_lag(out, clock, captured, at, minutes);
+    return SLUICE_OK;
+}
+
+sluice_status ms_measure(struct sluice_source *src, const struct sluice_source_plan *plan,
+                         struct sluice_bytes position, struct sluice_source_lag *out,
+                         struct sluice_error *err)
+{
+    struct ms_lsn at = {{0}};
+    struct sluice_tds_settings *quick = &src->quick;
+    (void)plan;
+    if (position.size != 0 && !ms_lsn_take(position, &at)) {
+        return sluice_error_set(err, SLUICE_E_INVALID, 0,
+                                "a position of %llu bytes is none of SQL Server",
+                                (unsigned long long)position.size);
+    }
+    out->flags = 0;
+    out->behind_bytes = -1;
+    out->retained_bytes = -1;
+    out->remaining_bytes = -1;
+    out->position[0] = '\0';
+    out->end[0] = '\0';
+    out->note[0] = '\0';
+    if (src->asking == NULL) {
+        *quick = src->options.server;
+        quick->login_timeout_us =
+            quick->login_timeout_us < ASK_US ? quick->login_timeout_us : ASK_US;
+        quick->query_timeout_us = ASK_US;
+        SLUICE_TRY(sluice_tds_connect(quick, src->host, &src->asking, err));
+    }
+    const sluice_status status = measure(src->asking, &at, out, err);
+    if (status < 0) {
+        sluice_tds_close(src->asking);
+        src->asking = NULL;
+    }
+    return status;
 }

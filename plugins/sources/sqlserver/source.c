@@ -1,5 +1,7 @@
 /* Source sqlserver: instance, check, discovery, opening. */
 #include "capture.h"
+#include "check.h"
+#include "feed.h"
 #include "setup.h"
 
 #include <stdio.h>
@@ -20,6 +22,7 @@ static void ms_destroy(struct sluice_source *src)
 {
     if (src != NULL) {
         streams_free(src);
+        sluice_tds_close(src->asking);
         free(src);
     }
 }
@@ -59,8 +62,8 @@ static void ms_cancel(struct sluice_source *src)
     (void)src; /* waits look at the host's cancellation once a second */
 }
 
-static sluice_status connect_and_ask(struct sluice_source *src, struct sluice_tds_conn **out,
-                                     int *snapshot_allowed, struct sluice_error *err)
+sluice_status ms_connect_and_ask(struct sluice_source *src, struct sluice_tds_conn **out,
+                                 int *snapshot_allowed, struct sluice_error *err)
 {
     SLUICE_TRY(sluice_tds_connect(&src->options.server, src->host, out, err));
     const sluice_status status = ms_catalog_server(src, *out, snapshot_allowed, err);
@@ -68,80 +71,6 @@ static sluice_status connect_and_ask(struct sluice_source *src, struct sluice_td
         sluice_tds_close(*out);
         *out = NULL;
     }
-    return status;
-}
-
-/* ---- check ---- */
-
-static sluice_status tell(sluice_finding_visit visit, void *vctx, int32_t severity,
-                          const char *subject, const char *key, const char *what,
-                          const char *remedy)
-{
-    const struct sluice_finding finding = {.struct_size = (uint32_t)sizeof finding,
-                                           .severity = severity,
-                                           .subject = subject,
-                                           .key = key,
-                                           .what = what,
-                                           .remedy = remedy};
-    const sluice_status status = visit(vctx, &finding);
-    return status < 0 ? status : SLUICE_OK;
-}
-
-static sluice_status count_table(void *vctx, const struct ms_table *table, struct sluice_error *err)
-{
-    uint64_t *count = vctx;
-    (void)table;
-    (void)err;
-    (*count)++;
-    return SLUICE_OK;
-}
-
-static sluice_status ms_check(struct sluice_source *src, const struct sluice_source_plan *plan,
-                              sluice_finding_visit visit, void *vctx, struct sluice_error *err)
-{
-    struct sluice_tds_conn *conn = NULL;
-    char what[512];
-    char remedy[256];
-    uint64_t tables = 0;
-    int snapshot = 0;
-    (void)plan;
-    sluice_status status = connect_and_ask(src, &conn, &snapshot, err);
-    if (status < 0) {
-        (void)tell(visit, vctx, SLUICE_FINDING_ERROR, "connection", "host", err->message, NULL);
-        return status;
-    }
-    (void)snprintf(what, sizeof what, "connected to %s, database %s, %s", src->server,
-                   src->options.server.database,
-                   src->options.server.encrypt == SLUICE_TDS_ENCRYPT_OFF ? "not encrypted"
-                   : src->options.server.encrypt == SLUICE_TDS_ENCRYPT_REQUEST
-                       ? "encrypted if the server has TLS"
-                       : "encrypted");
-    status = tell(visit, vctx, SLUICE_FINDING_OK, "connection", NULL, what, NULL);
-    if (status >= 0 && snapshot) {
-        status = tell(visit, vctx, SLUICE_FINDING_OK, "isolation", NULL,
-                      "SNAPSHOT is allowed: each table is read as it was at one moment", NULL);
-    }
-    else if (status >= 0) {
-        (void)snprintf(remedy, sizeof remedy, "ALTER DATABASE [%s] SET ALLOW_SNAPSHOT_ISOLATION ON",
-                       src->options.server.database);
-        status =
-            tell(visit, vctx,
-                 src->options.isolation == MS_ISOLATION_SNAPSHOT ? SLUICE_FINDING_ERROR
-                                                                 : SLUICE_FINDING_WARN,
-                 "isolation", "isolation",
-                 "SNAPSHOT is not allowed: what others commit while a table is read may be in it "
-                 "or not, row by row",
-                 remedy);
-    }
-    if (status >= 0) {
-        status = ms_catalog_tables(conn, count_table, &tables, err);
-    }
-    if (status >= 0) {
-        (void)snprintf(what, sizeof what, "%llu tables are seen", (unsigned long long)tables);
-        status = tell(visit, vctx, tables > 0 ? SLUICE_FINDING_OK : SLUICE_FINDING_WARN, "tables",
-                      NULL, what, tables > 0 ? NULL : "GRANT SELECT ON SCHEMA::dbo TO the user");
-    }
-    sluice_tds_close(conn);
     return status;
 }
 
@@ -196,7 +125,7 @@ static sluice_status ms_discover(struct sluice_source *src, sluice_stream_visit 
     struct discovery d = {.src = src, .visit = visit, .vctx = vctx};
     struct sluice_tds_conn *conn = NULL;
     int snapshot = 0;
-    SLUICE_TRY(connect_and_ask(src, &conn, &snapshot, err));
+    SLUICE_TRY(ms_connect_and_ask(src, &conn, &snapshot, err));
     sluice_status status = ms_capture_read_if_any(conn, &d.capture, err);
     if (status >= 0) {
         status = ms_catalog_tables(conn, discover_table, &d, err);
@@ -285,7 +214,7 @@ static sluice_status ms_open(struct sluice_source *src, const struct sluice_sour
     o.met = calloc(plan->stream_count + 1u, 1);
     sluice_status status =
         src->streams != NULL && o.met != NULL
-            ? connect_and_ask(src, &conn, &allowed, err)
+            ? ms_connect_and_ask(src, &conn, &allowed, err)
             : sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for tables");
     if (status >= 0 && src->options.isolation == MS_ISOLATION_SNAPSHOT && !allowed) {
         status =
@@ -329,4 +258,5 @@ const struct sluice_source_api ms_source_api = {
     .reader_open = ms_any_open,
     .reader_next = ms_any_next,
     .reader_close = ms_any_close,
+    .measure = ms_measure,
 };

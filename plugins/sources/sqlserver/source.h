@@ -80,6 +80,8 @@ struct sluice_source {
     struct ms_lsn until; /* zero = none */
     struct ms_lsn start; /* of the feed without a resume position */
     char shard_id[121];
+    struct sluice_tds_settings quick; /* of `asking` */
+    struct sluice_tds_conn *asking;   /* of measure(); NULL = none */
 };
 
 /* A table out of the catalog, all columns. Valid during the visit. */
@@ -125,6 +127,10 @@ void ms_cuts_free(struct ms_stream *stream);
 /* The statement of a piece; the caller frees it. */
 sluice_status ms_cuts_select(const struct ms_stream *stream, uint32_t piece, char **out,
                              struct sluice_error *err);
+
+/* source.c: connects, and fills in what server it is. */
+sluice_status ms_connect_and_ask(struct sluice_source *src, struct sluice_tds_conn **out,
+                                 int *snapshot_allowed, struct sluice_error *err);
 
 /* reader.c: loads */
 struct ms_load;
