@@ -29,7 +29,7 @@ def make_ms(engine, mssql_server, target):
 @pytest.mark.slow
 @pytest.mark.timeout(size(240, 1800))
 def test_kill_nine_loop(release_engine, make_ms):
-    """A third dies while tables are loaded, or the feed is opened again; a third anywhere; a third soon after a commit."""
+    """A third dies while tables are loaded, or the feed is opened; a third anywhere; a third soon after a commit."""
     kills = size(20, 100)
     chance = random.Random(SEED)
     replica = make_ms(by=release_engine)

@@ -39,7 +39,7 @@ def judge(score: Score, replica: MsReplica) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(size(240, 900))
 def test_server_killed(own, replica):
-    """Connections cut, nothing taken for a moment: in the load first, then in the feed; one engine outlives them all."""
+    """Connections cut, nothing taken for a moment: in the load first, then in the feed; one engine outlives all."""
     chance = random.Random(SEED)
     setup(replica.db, rows=size(2000, 20000))
     with Score("T3", f"sqlserver -> pg, seed {SEED}") as score:
@@ -68,7 +68,7 @@ def test_server_hangs(own, replica):
     with Score("T5", "sqlserver -> pg, hangs") as score:
         held = own.holds["login"] = threading.Event()
         run = replica.start()
-        replica.wait_for(lambda: "silent for too long" in run.stderr or "login" in run.stderr, "the login's deadline", run)
+        replica.wait_for(lambda: "silent for too long" in run.stderr, "the login's deadline", run)
         score.fault()
         hang = threading.Event()
 

@@ -27,7 +27,8 @@ TABLES = (
     "CREATE TABLE dbo.account (id int NOT NULL PRIMARY KEY, balance decimal(18,4) NOT NULL, name nvarchar(40) NULL)",
     "CREATE TABLE dbo.transfer (id bigint NOT NULL PRIMARY KEY, account_id int NOT NULL, amount decimal(18,4) NOT NULL,"
     " at datetime2(3) NOT NULL)",
-    "CREATE TABLE dbo.doc (id int NOT NULL PRIMARY KEY, title nvarchar(200) NULL, body nvarchar(max) NULL, n int NOT NULL)",
+    "CREATE TABLE dbo.doc (id int NOT NULL PRIMARY KEY, title nvarchar(200) NULL, body nvarchar(max) NULL,"
+    " n int NOT NULL)",
     "CREATE TABLE dbo.[x]]y'z] ([k]]1] int NOT NULL PRIMARY KEY, v varchar(50) NULL)",
 )
 
@@ -36,8 +37,8 @@ def setup(db: MssqlDatabase, rows: int = 300) -> None:
     db.execute(*TABLES)
     with db.server.connect(db.name) as conn, conn.transaction():
         conn.execute("INSERT INTO dbo.account SELECT i, 1000, 'a' || i FROM generate_series(1, 50) i")
-        conn.execute("INSERT INTO dbo.doc SELECT i, 't' || i, repeat(md5(i::text), 100), 0 FROM generate_series(1, %s) i",
-                     [rows])
+        conn.execute("INSERT INTO dbo.doc SELECT i, 't' || i, repeat(md5(i::text), 100), 0 FROM"
+                     " generate_series(1, %s) i", [rows])
         conn.execute("""INSERT INTO dbo."x]y'z" SELECT i, 'v' || i FROM generate_series(1, %s) i""", [rows])
     enable(db, *COLUMNS)
 

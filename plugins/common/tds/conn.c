@@ -1,5 +1,7 @@
 #include "tds/conn.h"
 
+#include "tds/places.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,7 +27,6 @@ struct sluice_tds_conn {
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_mutex_t login_mutex = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct sluice_tds_conn *opening; /* its DBPROCESS has no user data yet */
 
 /* ---- handlers ---- */
@@ -104,26 +105,6 @@ static void init_once(void)
 
 /* ---- logging in ---- */
 
-static sluice_status write_conf(const struct sluice_tds_settings *settings, char path[64],
-                                struct sluice_error *err)
-{
-    char text[4096];
-    SLUICE_TRY(sluice_tds_settings_conf(settings, text, sizeof text, err));
-    (void)snprintf(path, 64, "/tmp/sluice-tds-XXXXXX");
-    const int fd = mkstemp(path); /* 0600 */
-    if (fd < 0) {
-        return sluice_error_errno(err, errno, "making a configuration file in /tmp");
-    }
-    const size_t n = strlen(text);
-    const int ok = write(fd, text, n) == (ssize_t)n;
-    (void)close(fd);
-    if (!ok) {
-        (void)unlink(path);
-        return sluice_error_set(err, SLUICE_E_IO, 0, "writing a configuration file in /tmp");
-    }
-    return SLUICE_OK;
-}
-
 static sluice_status fill_login(const struct sluice_tds_settings *s, LOGINREC *login,
                                 struct sluice_error *err)
 {
@@ -143,26 +124,20 @@ static sluice_status login(struct sluice_tds_conn *conn, const struct sluice_tds
                            struct sluice_error *err)
 {
     const struct sluice_host *host = conn->host;
-    char path[64];
+    char place[SLUICE_TDS_PLACE_NAME];
+    SLUICE_TRY(sluice_tds_place(settings, place, err));
     LOGINREC *record = dblogin();
     if (record == NULL) {
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a login");
     }
-    sluice_status status = fill_login(settings, record, err);
+    const sluice_status status = fill_login(settings, record, err);
     if (status >= 0) {
-        status = write_conf(settings, path, err);
-    }
-    if (status >= 0) {
-        (void)pthread_mutex_lock(&login_mutex);
-        dbsetifile(path); /* never NULL: it formats an error with arguments that are not there */
         (void)dbsetlogintime((int)(settings->login_timeout_us / 1000000));
         conn->deadline_us =
             host->now_us(host->ctx, SLUICE_CLOCK_MONOTONIC) + settings->login_timeout_us;
         opening = conn;
-        conn->db = dbopen(record, "sluice");
+        conn->db = dbopen(record, place);
         opening = NULL;
-        (void)pthread_mutex_unlock(&login_mutex);
-        (void)unlink(path);
     }
     dbloginfree(record);
     return status;

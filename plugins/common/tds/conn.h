@@ -2,8 +2,7 @@
  * One connection to a SQL Server, over FreeTDS db-lib (docs/adr/0010-freetds-db-lib.md).
  *
  * Threads: a connection belongs to one thread at a time. Waits look at the host's cancellation and at the
- * deadline once a second; then an attention is sent, and the call answers CANCELLED or UNAVAILABLE. Logins of all
- * threads take turns, since db-lib takes its configuration from a file that is set for the whole process.
+ * deadline once a second; then an attention is sent, and the call answers CANCELLED or UNAVAILABLE.
  */
 #ifndef SLUICE_COMMON_TDS_CONN_H
 #define SLUICE_COMMON_TDS_CONN_H

@@ -1,7 +1,6 @@
 #include "lsn.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sluice/position.h"
@@ -102,51 +101,80 @@ static int64_t days_of(int64_t y, int64_t m, int64_t d)
     return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }
 
+/* Exactly `n` digits. */
+static int take_digits(const char **p, int n, int64_t *out)
+{
+    *out = 0;
+    for (int i = 0; i < n; i++, (*p)++) {
+        if (**p < '0' || **p > '9') {
+            return 0;
+        }
+        *out = *out * 10 + (**p - '0');
+    }
+    return 1;
+}
+
+static int take_char(const char **p, char c)
+{
+    if (**p != c) {
+        return 0;
+    }
+    (*p)++;
+    return 1;
+}
+
 static int take_zone(const char *p, int *has_zone, int64_t *zone_us)
 {
-    int hours = 0;
-    int minutes = 0;
-    int used = 0;
+    int64_t hours = 0;
+    int64_t minutes = 0;
     *has_zone = 0;
     *zone_us = 0;
-    p += *p == ' ';
+    (void)take_char(&p, ' ');
     if (*p == '\0') {
         return 1;
     }
     *has_zone = 1;
-    if (strcmp(p, "Z") == 0) {
-        return 1;
+    if (take_char(&p, 'Z')) {
+        return *p == '\0';
     }
-    if ((*p != '+' && *p != '-') || sscanf(p + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 ||
-        p[1 + used] != '\0' || hours > 14 || minutes > 59) {
+    const int west = *p == '-';
+    if ((!west && *p != '+') || (p++, !take_digits(&p, 2, &hours)) || !take_char(&p, ':') ||
+        !take_digits(&p, 2, &minutes) || *p != '\0' || hours > 14 || minutes > 59) {
         return 0;
     }
-    *zone_us = (hours * 60 + minutes) * 60000000ll * (*p == '-' ? -1 : 1);
+    *zone_us = (hours * 60 + minutes) * 60000000 * (west ? -1 : 1);
     return 1;
 }
 
 int ms_time_parse(const char *text, int64_t *out_us, int *has_zone, int64_t *zone_us)
 {
-    int f[6];
-    int used = 0;
+    const char *p = text;
+    int64_t y = 0;
+    int64_t mo = 0;
+    int64_t d = 0;
+    int64_t h = 0;
+    int64_t mi = 0;
+    int64_t s = 0;
     int64_t us = 0;
-    if (sscanf(text, "%4d-%2d-%2d%*1[T ]%2d:%2d:%2d%n", &f[0], &f[1], &f[2], &f[3], &f[4], &f[5],
-               &used) != 6 ||
-        f[0] < 1 || f[1] < 1 || f[1] > 12 || f[2] < 1 || f[2] > 31 || f[3] < 0 || f[3] > 23 ||
-        f[4] < 0 || f[4] > 59 || f[5] < 0 || f[5] > 59) {
+    if (!take_digits(&p, 4, &y) || !take_char(&p, '-') || !take_digits(&p, 2, &mo) ||
+        !take_char(&p, '-') || !take_digits(&p, 2, &d) ||
+        (!take_char(&p, ' ') && !take_char(&p, 'T')) || !take_digits(&p, 2, &h) ||
+        !take_char(&p, ':') || !take_digits(&p, 2, &mi) || !take_char(&p, ':') ||
+        !take_digits(&p, 2, &s)) {
         return 0;
     }
-    const char *p = text + used;
-    if (*p == '.') {
+    if (y < 1 || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 23 || mi > 59 || s > 59) {
+        return 0;
+    }
+    if (take_char(&p, '.')) {
         int64_t unit = 100000;
-        for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10) {
+        for (; *p >= '0' && *p <= '9'; p++, unit /= 10) {
             us += (*p - '0') * unit;
         }
     }
     if (!take_zone(p, has_zone, zone_us)) {
         return 0;
     }
-    *out_us = (days_of(f[0], f[1], f[2]) * 86400 + f[3] * 3600 + f[4] * 60 + f[5]) * 1000000 + us -
-              *zone_us;
+    *out_us = (days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + s) * 1000000 + us - *zone_us;
     return 1;
 }

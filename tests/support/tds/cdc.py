@@ -104,8 +104,8 @@ class Capture:
                  ("__$command_id", TsqlType("int"))]
         statements = [
             f"INSERT INTO tds.columns SELECT attrelid, attnum, attname, {literal(t.name)}, {t.length}, {t.precision},"
-            f" {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]}, true, false, false, NULL FROM pg_attribute WHERE attrelid = {table}"
-            f" AND attname = {literal(name)}" for name, t in types]
+            f" {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]}, true, false, false, NULL FROM pg_attribute"
+            f" WHERE attrelid = {table} AND attname = {literal(name)}" for name, t in types]
         statements += [
             f"INSERT INTO cdc.captured_columns VALUES ({table}::oid::int, {literal(c)}, {i + 1}, {literal(t.name)},"
             f" {i + 1})"
