@@ -136,7 +136,8 @@ void ms_setup_place(struct ms_stream *s, const struct ms_instance *captured,
     if ((s->flags & SLUICE_SELECT_LOAD) == 0) {
         return;
     }
-    ms_lsn_format(&s->load_position, s->load_position_text);
+    /* As `_pos` of change files: readers compare the two as texts. */
+    sluice_hex_encode(s->load_position.bytes, MS_LSN_BYTES, s->load_position_text);
     s->desc.load_position = ms_lsn_bytes(&s->load_position);
     s->desc.load_position_text = s->load_position_text;
     if (s->since.size == 0) {

@@ -108,7 +108,7 @@ struct sluice_stream_desc {
                                           the load. Else (SLUICE_STREAM_LOAD_INEXACT) some may be, so
                                           that sinks meet inserts of rows that are there and deletes
                                           of rows that are not. size 0 = none */
-    const char *load_position_text;    /* the same for people and manifests; NULL = none */
+    const char *load_position_text;    /* the same as lower-case hex, for manifests; NULL = none */
     uint32_t encoding_count; /* draft "sluice.encoded-batch": encodings the source offers */
     uint32_t property_count;
     const char *const *encodings;

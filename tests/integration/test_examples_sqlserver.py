@@ -1,0 +1,61 @@
+"""The examples with SQL Server do what their heads say; the server is the stand-in (tests/support/tds)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import changes, lake, mssql
+from support.mssql import enable
+from support.tds.server import PASSWORD, USER
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+COLUMNS = ("id", "name", "price")
+
+
+@pytest.fixture
+def erp(mssql_server):
+    db = mssql_server.create_database()
+    db.execute("CREATE TABLE dbo.item (id int NOT NULL PRIMARY KEY, name nvarchar(40) NULL, price decimal(10,2) NULL)",
+               *[f"INSERT INTO dbo.item VALUES ({i}, N'item {i}', {i}.50)" for i in range(1, 30)])
+    enable(db, "item")
+    return db
+
+
+def env_of(db) -> dict[str, str]:
+    return {"MSSQL_HOST": "127.0.0.1", "MSSQL_PORT": str(db.server.port), "MSSQL_DATABASE": db.name, "MSSQL_USER": USER,
+            "MSSQL_PASSWORD": PASSWORD, "MSSQL_ENCRYPT": "off"}
+
+
+def change(db) -> None:
+    db.execute("UPDATE dbo.item SET name = N'né' WHERE id <= 3", "DELETE FROM dbo.item WHERE id = 7",
+               "INSERT INTO dbo.item VALUES (99, NULL, 0)", "UPDATE dbo.item SET id = 100 WHERE id = 8")
+
+
+def test_to_postgresql(engine, erp, target):
+    path = EXAMPLES / "SQLServer_to_PostgreSQL.yaml"
+    env = {**env_of(erp), **target.env()}
+    engine.cmd("check", str(path), env=env).expect(0)
+    assert "CREATE TABLE" in engine.cmd("plan", str(path), env=env).expect(0).stdout
+    engine.run(path, env=env).expect(0)
+    assert mssql.compare(erp, target, "dbo.item", "dbo.item", COLUMNS).rows == 29
+    change(erp)
+    engine.run(path, env=env).expect(0)
+    assert mssql.compare(erp, target, "dbo.item", "dbo.item", COLUMNS).rows == 29
+    assert "sqlserver_to_postgresql" in engine.cmd("state", "show", str(path), env=env).expect(0).stdout
+
+
+def test_to_s3(engine, erp, bucket):
+    path = EXAMPLES / "SQLServer_to_S3.yaml"
+    env = {**env_of(erp), **bucket.env(), "S3_PREFIX": "erp"}
+    engine.cmd("check", str(path), env=env).expect(0)
+    engine.run(path, env=env).expect(0)
+    change(erp)
+    engine.run(path, env=env).expect(0)
+    feed = changes.Feed(lake.Lake(lake.S3Store(bucket, "erp")))
+    table = changes.rebuild(feed, "dbo.item")
+    have = {changes.number(row["id"]): (row["name"], row["price"]) for row in table.all_rows()}
+    want = {i: (name, price) for i, name, price in erp.query("SELECT id, name, price FROM dbo.item")}
+    assert have.keys() == want.keys() and len(have) == 29
+    assert {i: name for i, (name, _) in have.items()} == {i: name for i, (name, _) in want.items()}
+    assert [event.op for event in feed.events("dbo.item")] == ["U", "U", "U", "D", "I", "D", "I"]
