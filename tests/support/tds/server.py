@@ -24,6 +24,8 @@ USER, PASSWORD = "sa", "S3cret!pass"
 class MssqlServer:
     """Listens on a port of its own; its databases are those of a PostgreSQL."""
 
+    session_class: type[Session] = Session
+
     def __init__(self, pg: PgServer, owns: bool = False):
         self.pg = pg
         self.owns = owns
@@ -59,7 +61,7 @@ class MssqlServer:
                 sock, _ = listener.accept()
             except OSError:
                 return
-            session = Session(self, sock)
+            session = self.session_class(self, sock)
             self.sessions.add(session)
             session.start()
 

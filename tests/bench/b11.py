@@ -1,0 +1,153 @@
+"""B11: SQL Server's rows in and bulk loads out, beside freebcp, against a server that costs nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from support.tds.server import PASSWORD, USER, MssqlDatabase
+
+from . import contestants as who
+from . import measure
+from .b2 import engine_there
+from .canned import CannedServer
+from .table import median, render, save, spread
+
+OURS, NATIVE, TEXT = "sluice to null", "freebcp out, native", "freebcp out, text"
+PACKET = 32767
+BLOCK = 1000
+COLUMNS = ("id bigint, n int, ok bit, price decimal(18,4), f float, name nvarchar(60), code varchar(20),"
+           " g uniqueidentifier, made datetime2(7), note nvarchar(max)")
+ROWS = ("SELECT i, i * 7 % 1000, i % 2, i * 1.25, i / 3.0, 'Name of the customer ' || i, 'C-' || i, md5(i::text)::uuid,"
+        " TIMESTAMP '2024-01-01' + i * INTERVAL '37.000001 s',"
+        f" repeat('note ', 1 + i % 8) || CASE i % 10 WHEN 0 THEN 'äöü€' ELSE '' END FROM generate_series(1, {BLOCK}) i")
+
+
+@dataclass
+class Contest:
+    bench: who.Bench
+    server: CannedServer
+    db: MssqlDatabase
+    rows: int
+    samples: dict[str, list[measure.Sample]] = field(default_factory=dict)
+    verdicts: dict[str, str] = field(default_factory=dict)
+
+    def source(self, **more: Any) -> dict[str, Any]:
+        config = self.db.config(encrypt="off", packet_size=PACKET, **more)
+        return {"plugin": "sqlserver", "config": config, "tables": {"include": ["dbo.replayed"]}}
+
+    def reading(self, sink: dict[str, Any]) -> measure.Command:
+        shutil.rmtree(self.bench.scratch / "state", ignore_errors=True)
+        pipeline = {"version": 1, "name": "bench", "mode": "full_load_only", "sources": {"src": self.source()},
+                    "sinks": {"out": {"inputs": ["src"], **sink}}, "parallelism": 1}
+        return who.sluice_command(self.bench, pipeline, self.bench.scratch / "state")
+
+    def freebcp(self, direction: str, file: str, how: str) -> measure.Command:
+        return measure.Command(["freebcp", "dbo.replayed", direction, file, how, "-D", self.db.name, "-S",
+                                f"127.0.0.1:{self.server.port}", "-U", USER, "-P", PASSWORD, "-A", str(PACKET),
+                                "-T", "2147483647"])
+
+    def run(self, name: str, command: measure.Command) -> None:
+        sample = measure.run(command, self.bench.server.pid)
+        if sample.error:
+            self.verdicts[name] = "FAILED " + sample.error.splitlines()[-1][:90]
+            return
+        self.samples.setdefault(name, []).append(sample)
+
+    def lines(self, names: list[str], first: str) -> tuple[list[list[str]], dict[str, Any]]:
+        lines, figures = [], {}
+        for name in names:
+            got = self.samples.get(name, [])
+            if not got:
+                lines.append([name, *[""] * 5, self.verdicts.get(name, "not run")])
+                continue
+            wall = median([sample.wall for sample in got])
+            cpu = median([sample.client_cpu for sample in got])
+            pairs = zip(self.samples.get(first, []), got)
+            one = {"rows_per_s": self.rows / wall, "wall_s": wall, "ratio": median([a.wall / b.wall for a, b in pairs]),
+                   "cpu_s_per_m_rows": cpu / self.rows * 1e6, "rss_mib": max(s.rss_mib for s in got),
+                   "verified": self.verdicts.get(name, "")}
+            figures[name] = one
+            lines.append([name, f"{one['rows_per_s'] / 1e3:,.0f}", f"{one['ratio']:.2f}",
+                          f"{one['cpu_s_per_m_rows']:.2f}", f"{one['rss_mib']:.0f}", spread([s.wall for s in got]),
+                          one["verified"]])
+        return lines, figures
+
+
+def verify_reading(contest: Contest) -> str:
+    """What the engine writes of the replayed rows is what the table of the stand-in holds, so many times over."""
+    out = contest.bench.scratch / "read"
+    shutil.rmtree(out, ignore_errors=True)
+    sink = {"plugin": "file", "config": {"path": str(out), "format": "csv", "compression": "none"}}
+    sample = measure.run(contest.reading(sink), contest.bench.server.pid)
+    if sample.error:
+        return "FAILED " + sample.error.splitlines()[-1][:90]
+    kinds = {"id": "BIGINT", "n": "INTEGER", "ok": "BOOLEAN", "price": "VARCHAR", "f": "DOUBLE", "name": "VARCHAR",
+             "code": "VARCHAR", "g": "VARCHAR", "made": "TIMESTAMP", "note": "VARCHAR"}
+    got = duckdb.sql("SELECT id, n, ok, price, f, name, code, g, strftime(made, '%Y-%m-%d %H:%M:%S.%f0'), note, count(*)"
+                     f" FROM read_csv('{out}/**/*.csv', header=true, columns={kinds}) GROUP BY ALL ORDER BY id").fetchall()
+    with contest.server.connect(contest.db.name) as conn:
+        want = conn.execute("SELECT id, n, ok = 1, price::text, f, name, code, g::text, made, note, %s::bigint"
+                            " FROM dbo.replayed ORDER BY id", [contest.rows // BLOCK]).fetchall()
+    shutil.rmtree(out, ignore_errors=True)
+    return "ok" if got == want else "content differs"
+
+
+def reading_rounds(contest: Contest, rounds: int) -> None:
+    commands: dict[str, Callable[[], measure.Command]] = {
+        NATIVE: lambda: contest.freebcp("out", "/dev/null", "-n"),
+        TEXT: lambda: contest.freebcp("out", "/dev/null", "-c"),
+    }
+    if engine_there():
+        commands[OURS] = lambda: contest.reading({"plugin": "null"})
+        contest.verdicts[OURS] = verify_reading(contest)
+    for number in range(rounds):
+        names = list(commands)
+        for name in names if number % 2 == 0 else names[::-1]:
+            contest.run(name, commands[name]())
+
+
+def goals(reads: dict[str, Any]) -> tuple[list[str], int]:
+    lines, missed = [], 0
+
+    def goal(text: str, value: float | None, least: float, most: bool = False) -> None:
+        nonlocal missed
+        good = value is not None and (value <= least if most else value >= least)
+        missed += not good
+        shown = f"{value:,.2f}" if value is not None else "not measured"
+        lines.append(f"  {'ok  ' if good else 'MISS'} {text}: {shown} (goal {'≤' if most else '≥'} {least:g})")
+
+    ours = reads.get(OURS)
+    for name in (NATIVE, TEXT):
+        theirs = reads.get(name)
+        goal(f"reading × {name}", theirs["wall_s"] / ours["wall_s"] if ours and theirs else None, 2.0)
+    goal("memory MiB", ours["rss_mib"] if ours else None, 128, True)
+    if ours is not None and ours["verified"] != "ok":
+        lines.append(f"  FAIL {OURS}: {ours['verified']}")
+        missed += 1
+    return lines, missed
+
+
+def main(bench: who.Bench, quick: bool, rounds: int, only: list[str], root: Path) -> int:
+    server = CannedServer(bench.server)
+    try:
+        db = server.create_database()
+        db.execute(f"CREATE TABLE replayed ({COLUMNS})")
+        with server.connect(db.name) as conn:
+            conn.execute(f"INSERT INTO dbo.replayed {ROWS}")
+        contest = Contest(bench, server, db, 500_000 if quick else 2_000_000)
+        server.make_replay(db, contest.rows // BLOCK)
+        reading_rounds(contest, rounds)
+    finally:
+        server.destroy()
+    lines, reads = contest.lines([OURS, NATIVE, TEXT], TEXT)
+    header = ["k rows/s", "×", "CPU-s/M rows", "MiB", "spread", "content"]
+    print(render([f"B11: {contest.rows:,} rows × {COLUMNS.count(',')} read", *header], lines))
+    lines_, missed = goals(reads)
+    print("\n" + "\n".join(lines_))
+    print(f"\nfigures: {save(root, 'B11', reads).relative_to(root)}")
+    return 1 if missed else 0
