@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/run.h"
 #include "ddl.h"
 #include "reject.h"
 #include "sluice/array.h"
 #include "sluice/log.h"
-#include "sluice/position.h"
 
 enum { COMMIT_TRIES = 4, MAX_FLUSH = 512 * 1024 * 1024 };
 
@@ -102,6 +102,7 @@ static sluice_status open_table(struct sluice_pgsink_lane *lane,
         sluice_pgsink_table_free(stream->table);
         stream->table = table;
         stream->run_table = 0;
+        status = sluice_pgsink_apply_table(stream, err);
         struct sluice_error ignored = SLUICE_ERROR_INIT;
         if (sluice_pg_command(lane->conn, "drop statements", "DEALLOCATE ALL", &ignored) < 0) {
             status = SLUICE_OK; /* a broken connection shows at the next statement */
@@ -137,73 +138,36 @@ static sluice_status find_stream(struct sluice_pgsink_lane *lane, const struct s
 
 /* ---- applying ---- */
 
-static int is_last_of_tx(const struct sluice_pgsink_log *log, size_t i)
+static sluice_status begin_of(void *lane, struct sluice_error *err)
 {
-    return i + 1 == log->count ||
-           sluice_position_compare(sluice_pgsink_change_pos(log, &log->changes[i]),
-                                   sluice_pgsink_change_pos(log, &log->changes[i + 1])) != 0;
+    return sluice_pgsink_tx_begin(lane, err);
 }
 
-/* Each source transaction by itself; all but the last move `applied` alone. */
-static sluice_status apply_transactions(struct sluice_pgsink_lane *lane,
-                                        const struct sluice_commit *commit,
-                                        struct sluice_error *err)
+static sluice_status ordered_of(void *lane, size_t from, size_t to,
+                                const struct sluice_commit *commit, struct sluice_bytes applied,
+                                struct sluice_error *err)
 {
-    struct sluice_pgsink_log *log = &lane->log;
-    size_t from = 0;
-    for (size_t i = 0; i < log->count; i++) {
-        if (!is_last_of_tx(log, i) || i + 1 == log->count) {
-            continue;
-        }
-        const struct sluice_bytes pos = sluice_pgsink_change_pos(log, &log->changes[i]);
-        const struct sluice_commit part = {.struct_size = sizeof part, .epoch = lane->claim.epoch};
-        SLUICE_TRY(sluice_pgsink_ordered_apply(lane, from, i + 1, &part, pos, err));
-        lane->in_tx = 0;
-        uint8_t *copy = malloc(pos.size + 1);
-        if (copy == NULL) {
-            return nomem(err);
-        }
-        memcpy(copy, pos.data, pos.size);
-        free(lane->claim.applied);
-        lane->claim.applied = copy;
-        lane->claim.applied_size = pos.size;
-        from = i + 1;
-    }
-    return sluice_pgsink_ordered_apply(lane, from, log->count, commit,
-                                       (struct sluice_bytes){NULL, 0}, err);
+    return sluice_pgsink_ordered_apply(lane, from, to, commit, applied, err);
 }
 
-/* Runs between two TRUNCATEs. */
-static sluice_status apply_sets(struct sluice_pgsink_lane *lane, struct sluice_error *err)
+static sluice_status sets_of(void *lane, size_t from, size_t to, struct sluice_error *err)
 {
-    struct sluice_pgsink_log *log = &lane->log;
-    const struct sluice_bytes none = {NULL, 0};
-    size_t from = 0;
-    SLUICE_TRY(sluice_pgsink_tx_begin(lane, err));
-    while (from < log->count) {
-        size_t to = from;
-        while (to < log->count && log->changes[to].op != 'T') {
-            to++;
-        }
-        if (to > from) {
-            sluice_status status = SLUICE_AGAIN;
-            if (to - from > (size_t)lane->sink->options.small_rows) {
-                status = sluice_pgsink_sets_apply(lane, from, to, err);
-            }
-            if (status == SLUICE_AGAIN) {
-                status = sluice_pgsink_ordered_apply(lane, from, to, NULL, none, err);
-            }
-            SLUICE_TRY(status);
-        }
-        from = to;
-        while (to < log->count && log->changes[to].op == 'T') {
-            to++;
-        }
-        if (to > from) {
-            SLUICE_TRY(sluice_pgsink_ordered_apply(lane, from, to, NULL, none, err));
-        }
-        from = to;
+    return sluice_pgsink_sets_apply(lane, from, to, err);
+}
+
+/* One source transaction is committed: only `applied` moved. */
+static sluice_status settled_of(void *ctx, struct sluice_bytes position, struct sluice_error *err)
+{
+    struct sluice_pgsink_lane *lane = ctx;
+    uint8_t *copy = malloc(position.size + 1);
+    lane->in_tx = 0;
+    if (copy == NULL) {
+        return nomem(err);
     }
+    memcpy(copy, position.data, position.size);
+    free(lane->claim.applied);
+    lane->claim.applied = copy;
+    lane->claim.applied_size = position.size;
     return SLUICE_OK;
 }
 
@@ -211,18 +175,24 @@ static sluice_status apply_sets(struct sluice_pgsink_lane *lane, struct sluice_e
 static sluice_status apply(struct sluice_pgsink_lane *lane, const struct sluice_commit *commit,
                            struct sluice_error *err)
 {
-    struct sluice_pgsink_log *log = &lane->log;
+    struct sluice_apply_log *log = &lane->log;
     const struct sluice_bytes none = {NULL, 0};
-    SLUICE_TRY(sluice_pgsink_log_sort(log, err));
+    const struct sluice_apply_run run = {.lane = lane,
+                                         .log = log,
+                                         .small_rows = (size_t)lane->sink->options.small_rows,
+                                         .begin = begin_of,
+                                         .ordered = ordered_of,
+                                         .sets = sets_of,
+                                         .settled = settled_of};
+    SLUICE_TRY(sluice_apply_log_sort(log, err));
     if (commit != NULL && !lane->in_tx && !lane->pending &&
         lane->sink->options.apply == SLUICE_PGSINK_APPLY_TRANSACTIONAL) {
-        return apply_transactions(lane, commit, err);
+        return sluice_apply_transactions(&run, lane->claim.epoch, commit, err);
     }
-    if (commit != NULL && !lane->in_tx && !lane->pending &&
-        log->count <= (size_t)lane->sink->options.small_rows) {
+    if (commit != NULL && !lane->in_tx && !lane->pending && log->count <= run.small_rows) {
         return sluice_pgsink_ordered_apply(lane, 0, log->count, commit, none, err);
     }
-    sluice_status status = apply_sets(lane, err);
+    sluice_status status = sluice_apply_parts(&run, err);
     if (status >= 0 && commit != NULL && lane->pending) {
         status = sluice_pgsink_quarantine_write(lane->sink, lane->conn, err);
     }
@@ -291,7 +261,7 @@ static sluice_status flush(struct sluice_pgsink_lane *lane, struct sluice_error 
     sluice_status status = apply(lane, NULL, err);
     if (status >= 0) {
         SLUICE_TRY(sluice_pg_command(lane->conn, "end a part", "RELEASE sluice_flush", err));
-        sluice_pgsink_log_clear(&lane->log);
+        sluice_apply_log_clear(&lane->log);
         lane->flush_at = (size_t)lane->sink->options.flush_bytes;
         return SLUICE_OK;
     }
@@ -307,7 +277,7 @@ static sluice_status flush(struct sluice_pgsink_lane *lane, struct sluice_error 
                              "ROLLBACK TO sluice_flush; RELEASE sluice_flush; DEALLOCATE ALL", err);
 }
 
-static int in_log(const struct sluice_pgsink_log *log, const struct sluice_pgsink_stream *stream)
+static int in_log(const struct sluice_apply_log *log, const struct sluice_pgsink_stream *stream)
 {
     for (uint32_t i = 0; i < log->table_count; i++) {
         if (log->tables[i]->desc->stream_id == stream->desc->stream_id) {
@@ -342,7 +312,7 @@ static sluice_status take_schema(struct sluice_pgsink_lane *lane, const struct s
         status = sluice_pgsink_tx_begin(lane, err);
         if (status >= 0 && parts) {
             status = apply(lane, NULL, err);
-            sluice_pgsink_log_clear(&lane->log);
+            sluice_apply_log_clear(&lane->log);
         }
     }
     if (status >= 0 && ddl.count > 0) {
@@ -375,7 +345,14 @@ static sluice_status write_batch(struct sluice_pgsink_lane *lane, const struct s
     if (sluice_pgsink_is_quarantined(lane->sink, stream->desc->name)) {
         return SLUICE_OK;
     }
-    SLUICE_TRY(sluice_pgsink_log_append(lane, stream, batch, err));
+    const struct sluice_apply_taking taking = {
+        .applied = {lane->claim.applied, lane->claim.applied_size},
+        .now_us = lane->sink->host->now_us(lane->sink->host->ctx, SLUICE_CLOCK_WALL),
+        .keep_refused = lane->sink->on_row_error != SLUICE_ROWS_STOP};
+    if (sluice_apply_log_append(&lane->log, &stream->apply, batch, &taking, err) < 0) {
+        sluice_pgsink_blame(lane, stream->desc->name);
+        return err->status;
+    }
     return lane->log.arena_size > lane->flush_at ? flush(lane, err) : SLUICE_OK;
 }
 
@@ -463,7 +440,7 @@ sluice_status sluice_pgsink_changes_commit(struct sluice_pgsink_lane *lane,
     lane->claim.applied = NULL;
     settle(lane);
     atomic_fetch_add_explicit(&lane->sink->bytes, lane->log.arena_size, memory_order_relaxed);
-    sluice_pgsink_log_clear(&lane->log);
+    sluice_apply_log_clear(&lane->log);
     return SLUICE_OK;
 }
 
@@ -471,7 +448,7 @@ void sluice_pgsink_changes_abort(struct sluice_pgsink_lane *lane)
 {
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     drop_connection(lane); /* the server rolls back what was open */
-    sluice_pgsink_log_clear(&lane->log);
+    sluice_apply_log_clear(&lane->log);
     free(lane->bad_stream);
     lane->bad_stream = NULL;
     if (lane->refused != NULL) {
@@ -488,7 +465,7 @@ void sluice_pgsink_changes_close(struct sluice_pgsink_lane *lane)
     drop_connection(lane);
     sluice_pgsink_ordered_free(lane);
     sluice_pgsink_sets_free(lane);
-    sluice_pgsink_log_free(&lane->log);
+    sluice_apply_log_free(&lane->log);
     sluice_pgsink_pipe_free(&lane->pipe);
     sluice_pgsink_claim_free(&lane->claim);
     free(lane->refused);

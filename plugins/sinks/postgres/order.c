@@ -1,12 +1,13 @@
 #include "order.h"
 
+#include "apply/order.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 struct sluice_pgsink_order {
     uint32_t *oids; /* of the tables of the log that this is for */
     uint32_t *places;
-    uint32_t *depth;
     uint32_t count;
     int deferrable; /* some foreign key among them can be deferred */
 };
@@ -21,7 +22,6 @@ void sluice_pgsink_order_free(struct sluice_pgsink_order *order)
     if (order != NULL) {
         free(order->oids);
         free(order->places);
-        free(order->depth);
         free(order);
     }
 }
@@ -31,13 +31,13 @@ const uint32_t *sluice_pgsink_order_of(const struct sluice_pgsink_order *order)
     return order->places;
 }
 
-static int is_for(const struct sluice_pgsink_order *order, const struct sluice_pgsink_log *log)
+static int is_for(const struct sluice_pgsink_order *order, const struct sluice_apply_log *log)
 {
     if (order == NULL || order->count != log->table_count) {
         return 0;
     }
     for (uint32_t i = 0; i < log->table_count; i++) {
-        if (order->oids[i] != log->tables[i]->table->oid) {
+        if (order->oids[i] != sluice_pgsink_stream_of(log, i)->table->oid) {
             return 0;
         }
     }
@@ -55,48 +55,32 @@ static int64_t index_of(const struct sluice_pgsink_order *order, const char *oid
     return -1;
 }
 
-/* The length of the longest way from a table without parents; circles end with the number of tables. */
-static void measure(struct sluice_pgsink_order *order, const PGresult *keys)
+/* The keys among the tables of the log, as the library wants them. */
+static sluice_status place(struct sluice_pgsink_order *order, const PGresult *keys,
+                           struct sluice_error *err)
 {
-    for (uint32_t round = 0; round < order->count; round++) {
-        int changed = 0;
-        for (int i = 0; i < PQntuples(keys); i++) {
-            const int64_t child = index_of(order, PQgetvalue(keys, i, 0));
-            const int64_t parent = index_of(order, PQgetvalue(keys, i, 1));
-            if (child >= 0 && parent >= 0 && child != parent &&
-                order->depth[child] <= order->depth[parent] &&
-                order->depth[parent] < order->count) {
-                order->depth[child] = order->depth[parent] + 1;
-                changed = 1;
-            }
-        }
-        if (!changed) {
-            break;
+    size_t n = 0;
+    struct sluice_apply_edge *edges = calloc((size_t)PQntuples(keys) + 1, sizeof *edges);
+    if (edges == NULL) {
+        return nomem(err);
+    }
+    for (int i = 0; i < PQntuples(keys); i++) {
+        const int64_t child = index_of(order, PQgetvalue(keys, i, 0));
+        const int64_t parent = index_of(order, PQgetvalue(keys, i, 1));
+        order->deferrable |= PQgetvalue(keys, i, 2)[0] == 't';
+        if (child >= 0 && parent >= 0) {
+            edges[n++] = (struct sluice_apply_edge){(uint32_t)child, (uint32_t)parent};
         }
     }
-}
-
-static void place(struct sluice_pgsink_order *order)
-{
-    uint32_t n = 0;
-    for (uint32_t depth = 0; depth <= order->count; depth++) {
-        for (uint32_t i = 0; i < order->count; i++) {
-            if (order->depth[i] == depth) {
-                order->places[n++] = i;
-            }
-        }
-    }
-    for (uint32_t i = 0; n < order->count && i < order->count; i++) {
-        if (order->depth[i] > order->count) {
-            order->places[n++] = i;
-        }
-    }
+    const sluice_status status = sluice_apply_order(edges, n, order->count, order->places, err);
+    free(edges);
+    return status;
 }
 
 static sluice_status make(struct sluice_pgsink_lane *lane, struct sluice_pgsink_order **out,
                           struct sluice_error *err)
 {
-    const struct sluice_pgsink_log *log = &lane->log;
+    const struct sluice_apply_log *log = &lane->log;
     struct sluice_pg_text list = {0};
     PGresult *keys = NULL;
     struct sluice_pgsink_order *order = calloc(1, sizeof *order);
@@ -106,13 +90,10 @@ static sluice_status make(struct sluice_pgsink_lane *lane, struct sluice_pgsink_
     order->count = log->table_count;
     order->oids = calloc(order->count + 1u, sizeof *order->oids);
     order->places = calloc(order->count + 1u, sizeof *order->places);
-    order->depth = calloc(order->count + 1u, sizeof *order->depth);
-    sluice_status status = order->oids != NULL && order->places != NULL && order->depth != NULL
-                               ? SLUICE_OK
-                               : nomem(err);
+    sluice_status status = order->oids != NULL && order->places != NULL ? SLUICE_OK : nomem(err);
     sluice_pg_text_add(&list, "{");
     for (uint32_t i = 0; status >= 0 && i < order->count; i++) {
-        order->oids[i] = log->tables[i]->table->oid;
+        order->oids[i] = sluice_pgsink_stream_of(log, i)->table->oid;
         sluice_pg_text_format(&list, "%s%u", i > 0 ? "," : "", order->oids[i]);
     }
     sluice_pg_text_add(&list, "}");
@@ -128,11 +109,7 @@ static sluice_status make(struct sluice_pgsink_lane *lane, struct sluice_pgsink_
                                  1, params, &keys, err);
     }
     if (status >= 0) {
-        for (int i = 0; i < PQntuples(keys); i++) {
-            order->deferrable |= PQgetvalue(keys, i, 2)[0] == 't';
-        }
-        measure(order, keys);
-        place(order);
+        status = place(order, keys, err);
     }
     PQclear(keys);
     sluice_pg_text_free(&list);

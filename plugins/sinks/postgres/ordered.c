@@ -17,8 +17,8 @@ enum {
 struct ordered {
     struct sluice_pgsink_statements *statements;
     struct sluice_pg_conn *conn; /* whose statements those are */
-    struct sluice_pgsink_field *after;
-    struct sluice_pgsink_field *before;
+    struct sluice_apply_field *after;
+    struct sluice_apply_field *before;
     uint32_t columns;
 };
 
@@ -79,12 +79,12 @@ static sluice_status ready(struct sluice_pgsink_lane *lane, struct ordered **out
     }
     uint32_t most = 1;
     for (uint32_t i = 0; i < lane->log.table_count; i++) {
-        const uint32_t n = lane->log.tables[i]->table->column_count;
+        const uint32_t n = sluice_pgsink_stream_of(&lane->log, i)->table->column_count;
         most = n > most ? n : most;
     }
     if (most > o->columns) {
-        struct sluice_pgsink_field *after = realloc(o->after, most * sizeof *after);
-        struct sluice_pgsink_field *before = realloc(o->before, most * sizeof *before);
+        struct sluice_apply_field *after = realloc(o->after, most * sizeof *after);
+        struct sluice_apply_field *before = realloc(o->before, most * sizeof *before);
         o->after = after != NULL ? after : o->after;
         o->before = before != NULL ? before : o->before;
         if (after == NULL || before == NULL) {
@@ -97,25 +97,6 @@ static sluice_status ready(struct sluice_pgsink_lane *lane, struct ordered **out
 }
 
 /* ---- sending ---- */
-
-static int kind_of(const struct sluice_pgsink_stream *stream, const struct sluice_pgsink_change *c)
-{
-    const struct sluice_write *w = &stream->write.write;
-    if (c->op == 'D') {
-        return SLUICE_PGSINK_REMOVE;
-    }
-    const int keyed = stream->table->key_count > 0 && w->mode != SLUICE_WRITE_APPEND &&
-                      w->mode != SLUICE_WRITE_HISTORY;
-    if (c->op == 'I') {
-        return keyed ? SLUICE_PGSINK_PUT : SLUICE_PGSINK_ADD;
-    }
-    if (w->mode == SLUICE_WRITE_UPDATE ||
-        (c->partial && (stream->desc->flags & SLUICE_STREAM_LOAD_INEXACT) != 0)) {
-        return SLUICE_PGSINK_TRY;
-    }
-    /* A soft delete of a row that is not there deletes nothing. */
-    return c->source_op == 'D' ? SLUICE_PGSINK_TRY : SLUICE_PGSINK_CHANGE;
-}
 
 static sluice_status send_bound(struct sluice_pgsink_lane *lane, struct ordered *o, int kind,
                                 const struct sluice_pgsink_stream *stream, int after, int before,
@@ -171,23 +152,23 @@ static sluice_status send_emptied(struct sluice_pgsink_lane *lane,
 static sluice_status send_truncate(struct sluice_pgsink_lane *lane, size_t index, size_t to,
                                    size_t *taken, struct sluice_error *err)
 {
-    const struct sluice_pgsink_log *log = &lane->log;
-    const struct sluice_pgsink_change *first = &log->changes[index];
-    const struct sluice_bytes pos = sluice_pgsink_change_pos(log, first);
+    const struct sluice_apply_log *log = &lane->log;
+    const struct sluice_apply_change *first = &log->changes[index];
+    const struct sluice_bytes pos = sluice_apply_change_pos(log, first);
     struct sluice_pg_text sql = {0};
     sluice_status status = SLUICE_OK;
     *taken = 0;
     for (size_t i = index; i < to && status >= 0; i++) {
-        const struct sluice_pgsink_change *c = &log->changes[i];
+        const struct sluice_apply_change *c = &log->changes[i];
         if (c->op != 'T' || c->seq != first->seq ||
-            sluice_position_compare(sluice_pgsink_change_pos(log, c), pos) != 0) {
+            sluice_position_compare(sluice_apply_change_pos(log, c), pos) != 0) {
             break;
         }
         int hard = 0;
-        status = send_emptied(lane, log->tables[c->table], i, &hard, err);
+        status = send_emptied(lane, sluice_pgsink_stream_of(log, c->table), i, &hard, err);
         if (hard) {
             sluice_pg_text_format(&sql, "%s%s", sql.size > 0 ? ", " : "TRUNCATE ",
-                                  log->tables[c->table]->table->quoted);
+                                  sluice_pgsink_stream_of(log, c->table)->table->quoted);
         }
         (*taken)++;
     }
@@ -205,10 +186,10 @@ static sluice_status send_truncate(struct sluice_pgsink_lane *lane, size_t index
 static sluice_status send_truncate_row(struct sluice_pgsink_lane *lane, struct ordered *o,
                                        size_t index, struct sluice_error *err)
 {
-    const struct sluice_pgsink_log *log = &lane->log;
-    const struct sluice_pgsink_change *c = &log->changes[index];
-    const struct sluice_pgsink_table *t = log->tables[c->table]->table;
-    const struct sluice_bytes pos = sluice_pgsink_change_pos(log, c);
+    const struct sluice_apply_log *log = &lane->log;
+    const struct sluice_apply_change *c = &log->changes[index];
+    const struct sluice_pgsink_table *t = sluice_pgsink_stream_of(log, c->table)->table;
+    const struct sluice_bytes pos = sluice_apply_change_pos(log, c);
     char hex[96] = "";
     char seq[24];
     if (pos.size * 2 < sizeof hex) {
@@ -220,18 +201,19 @@ static sluice_status send_truncate_row(struct sluice_pgsink_lane *lane, struct o
                            : t->columns[i].meta == SLUICE_META_POSITION ? hex
                            : t->columns[i].meta == SLUICE_META_SEQ      ? seq
                                                                         : NULL;
-        o->after[i] = (struct sluice_pgsink_field){
-            (const uint8_t *)text, text != NULL ? (int32_t)strlen(text) : SLUICE_PGSINK_FIELD_NULL};
+        o->after[i] = (struct sluice_apply_field){
+            (const uint8_t *)text, text != NULL ? (int32_t)strlen(text) : SLUICE_APPLY_NULL};
     }
-    return send_bound(lane, o, SLUICE_PGSINK_ADD, log->tables[c->table], 1, 0, index, err);
+    return send_bound(lane, o, SLUICE_APPLY_ADD, sluice_pgsink_stream_of(log, c->table), 1, 0,
+                      index, err);
 }
 
 static sluice_status send_change(struct sluice_pgsink_lane *lane, struct ordered *o, size_t index,
                                  size_t to, size_t *taken, struct sluice_error *err)
 {
-    const struct sluice_pgsink_log *log = &lane->log;
-    const struct sluice_pgsink_change *c = &log->changes[index];
-    const struct sluice_pgsink_stream *stream = log->tables[c->table];
+    const struct sluice_apply_log *log = &lane->log;
+    const struct sluice_apply_change *c = &log->changes[index];
+    const struct sluice_pgsink_stream *stream = sluice_pgsink_stream_of(log, c->table);
     const struct sluice_pgsink_table *t = stream->table;
     *taken = 1;
     if (c->op == 0 || c->op == 'X') {
@@ -242,21 +224,21 @@ static sluice_status send_change(struct sluice_pgsink_lane *lane, struct ordered
                    ? send_truncate_row(lane, o, index, err)
                    : send_truncate(lane, index, to, taken, err);
     }
-    const int has_after = c->after != SLUICE_PGSINK_NONE;
-    const int has_before = c->before != SLUICE_PGSINK_NONE;
+    const int has_after = c->after != SLUICE_APPLY_NONE;
+    const int has_before = c->before != SLUICE_APPLY_NONE;
     if (has_after) {
-        sluice_pgsink_tuple(log, c->after, t->column_count, o->after);
+        sluice_apply_tuple(log, c->after, t->column_count, o->after);
     }
     if (has_before) {
-        sluice_pgsink_tuple(log, c->before, t->column_count, o->before);
+        sluice_apply_tuple(log, c->before, t->column_count, o->before);
     }
-    const int kind = kind_of(stream, c);
-    if (kind == SLUICE_PGSINK_CHANGE && !c->partial && t->key_count > 0) {
+    const int kind = sluice_apply_kind_of(&stream->apply, c);
+    if (kind == SLUICE_APPLY_CHANGE && !c->partial && t->key_count > 0) {
         /* A whole row: it is put, also where the target lacks it; its old key is removed first. */
         if (c->key_change) {
-            SLUICE_TRY(send_bound(lane, o, SLUICE_PGSINK_REMOVE, stream, 0, 1, index, err));
+            SLUICE_TRY(send_bound(lane, o, SLUICE_APPLY_REMOVE, stream, 0, 1, index, err));
         }
-        return send_bound(lane, o, SLUICE_PGSINK_PUT, stream, 1, 0, index, err);
+        return send_bound(lane, o, SLUICE_APPLY_PUT, stream, 1, 0, index, err);
     }
     return send_bound(lane, o, kind, stream, has_after, has_before, index, err);
 }
@@ -281,9 +263,9 @@ static sluice_status explain(struct sluice_pgsink_lane *lane, struct sluice_erro
     if (at < 0 || PQstatus(lane->conn->pg) != CONNECTION_OK) {
         return status;
     }
-    const struct sluice_pgsink_change *c = &lane->log.changes[at];
-    const struct sluice_pgsink_stream *stream = lane->log.tables[c->table];
-    sluice_pgsink_change_name(&lane->log, c, name, sizeof name);
+    const struct sluice_apply_change *c = &lane->log.changes[at];
+    const struct sluice_pgsink_stream *stream = sluice_pgsink_stream_of(&lane->log, c->table);
+    sluice_apply_change_name(&lane->log, c, name, sizeof name);
     sluice_pgsink_blame(lane, stream->desc->name);
     if (is_missing(lane, err)) {
         status = sluice_error_set(
@@ -423,30 +405,32 @@ static sluice_status apply_parts(struct sluice_pgsink_lane *lane, struct ordered
 
 static sluice_status refuse(struct sluice_pgsink_lane *lane, size_t index, struct sluice_error *err)
 {
-    const struct sluice_pgsink_log *log = &lane->log;
-    const struct sluice_pgsink_change *c = &log->changes[index];
-    const struct sluice_pgsink_stream *stream = log->tables[c->table];
-    const struct sluice_bytes pos = sluice_pgsink_change_pos(log, c);
-    struct sluice_pg_text row = {0};
-    struct sluice_pg_text key = {0};
+    const struct sluice_apply_log *log = &lane->log;
+    const struct sluice_apply_change *c = &log->changes[index];
+    const struct sluice_pgsink_stream *stream = sluice_pgsink_stream_of(log, c->table);
+    const struct sluice_bytes pos = sluice_apply_change_pos(log, c);
+    struct sluice_apply_buffer row = {0};
+    struct sluice_apply_buffer key = {0};
     char hex[96] = "";
     if (pos.size * 2 < sizeof hex) {
         sluice_hex_encode(pos.data, pos.size, hex);
     }
     if (c->op == 'X') {
-        sluice_pg_text_add(&row, (const char *)log->arena + c->after + 4);
+        sluice_apply_buffer_text(&row, (const char *)log->arena + c->after + 4);
         const char *why = (const char *)log->arena + c->before + 4;
         (void)sluice_error_set(err, SLUICE_E_DATA, SLUICE_ERROR_ROW_LEVEL, "%s", why + 6);
         (void)snprintf(err->sqlstate, sizeof err->sqlstate, "%.5s", why);
     }
     else {
-        const uint64_t tuple = c->after != SLUICE_PGSINK_NONE ? c->after : c->before;
-        sluice_pgsink_tuple_json(log, stream->table, tuple, 0, &row);
-        if (c->before != SLUICE_PGSINK_NONE) {
-            sluice_pgsink_tuple_json(log, stream->table, c->before, stream->table->key_count > 0,
-                                     &key);
+        const uint64_t tuple = c->after != SLUICE_APPLY_NONE ? c->after : c->before;
+        sluice_apply_tuple_json(log, &stream->apply, tuple, 0, &row);
+        if (c->before != SLUICE_APPLY_NONE) {
+            sluice_apply_tuple_json(log, &stream->apply, c->before, stream->table->key_count > 0,
+                                    &key);
+            sluice_apply_buffer_add(&key, "", 1);
         }
     }
+    sluice_apply_buffer_add(&row, "", 1);
     uint64_t open = 0;
     for (uint32_t i = 0; lane->refused != NULL && i < lane->refused_cap; i++) {
         open += lane->refused[i];
@@ -458,16 +442,18 @@ static sluice_status refuse(struct sluice_pgsink_lane *lane, size_t index, struc
                                                   .op = (char)c->source_op,
                                                   .position = hex,
                                                   .seq = c->seq,
-                                                  .key = key.data,
-                                                  .row = row.data != NULL ? row.data : "{}",
+                                                  .key = (const char *)key.data,
+                                                  .row = (const char *)row.data,
                                                   .write = &stream->write.write,
                                                   .open = open};
-    sluice_status status = sluice_pgsink_refuse(lane->sink, lane->conn, &refused, err);
+    sluice_status status = row.failed || key.failed
+                               ? nomem(err)
+                               : sluice_pgsink_refuse(lane->sink, lane->conn, &refused, err);
     if (status >= 0) {
         sluice_pgsink_count_refused(lane, c->table);
     }
-    sluice_pg_text_free(&row);
-    sluice_pg_text_free(&key);
+    sluice_apply_buffer_free(&row);
+    sluice_apply_buffer_free(&key);
     return status;
 }
 

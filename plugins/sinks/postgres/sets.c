@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collapse.h"
+#include "apply/collapse.h"
+#include "changes.h"
 #include "order.h"
 #include "pg/copyin.h"
 #include "reject.h"
@@ -60,6 +61,11 @@ void sluice_pgsink_sets_free(struct sluice_pgsink_lane *lane)
     sluice_pg_buffer_free(&sets->buffer);
     free(sets);
     lane->sets = NULL;
+}
+
+static const struct sluice_pgsink_table *table_of(const struct sluice_apply_collapsed *c)
+{
+    return ((const struct sluice_pgsink_stream *)c->table->owner)->table;
 }
 
 /* ---- staging ---- */
@@ -128,9 +134,9 @@ static void put_be(uint8_t *p, uint32_t v, int n)
 }
 
 /* The fields of a tuple, as COPY has them. */
-static sluice_status add_fields(const struct sluice_pgsink_log *log,
+static sluice_status add_fields(const struct sluice_apply_log *log,
                                 const struct sluice_pgsink_table *t,
-                                const struct sluice_pgsink_final *e, struct sluice_pg_buffer *out,
+                                const struct sluice_apply_final *e, struct sluice_pg_buffer *out,
                                 struct sluice_error *err)
 {
     const uint8_t *p = log->arena + e->tuple;
@@ -152,13 +158,13 @@ static sluice_status add_fields(const struct sluice_pgsink_log *log,
 }
 
 /* One row of the staging: what is to be done, and the tuple. */
-static sluice_status stage_row(const struct sluice_pgsink_log *log,
+static sluice_status stage_row(const struct sluice_apply_log *log,
                                const struct sluice_pgsink_table *t,
-                               const struct sluice_pgsink_final *e, struct sluice_pg_buffer *out,
+                               const struct sluice_apply_final *e, struct sluice_pg_buffer *out,
                                struct sluice_error *err)
 {
-    const uint32_t k = e->todo == SLUICE_PGSINK_DO_PART || e->todo == SLUICE_PGSINK_DO_TRY
-                           ? 100u + e->class_id * 2u + (e->todo == SLUICE_PGSINK_DO_TRY)
+    const uint32_t k = e->todo == SLUICE_APPLY_DO_PART || e->todo == SLUICE_APPLY_DO_TRY
+                           ? 100u + e->class_id * 2u + (e->todo == SLUICE_APPLY_DO_TRY)
                            : e->todo;
     uint8_t *to = sluice_pg_buffer_room(out, 8 + 4 * (size_t)t->column_count);
     if (to == NULL) {
@@ -171,9 +177,9 @@ static sluice_status stage_row(const struct sluice_pgsink_log *log,
     return add_fields(log, t, e, out, err);
 }
 
-static sluice_status target_row(const struct sluice_pgsink_log *log,
+static sluice_status target_row(const struct sluice_apply_log *log,
                                 const struct sluice_pgsink_table *t,
-                                const struct sluice_pgsink_final *e, struct sluice_pg_buffer *out,
+                                const struct sluice_apply_final *e, struct sluice_pg_buffer *out,
                                 struct sluice_error *err)
 {
     uint8_t *to = sluice_pg_buffer_room(out, 2);
@@ -185,14 +191,14 @@ static sluice_status target_row(const struct sluice_pgsink_log *log,
     return add_fields(log, t, e, out, err);
 }
 
-typedef sluice_status (*row_fn)(const struct sluice_pgsink_log *log,
+typedef sluice_status (*row_fn)(const struct sluice_apply_log *log,
                                 const struct sluice_pgsink_table *t,
-                                const struct sluice_pgsink_final *e, struct sluice_pg_buffer *out,
+                                const struct sluice_apply_final *e, struct sluice_pg_buffer *out,
                                 struct sluice_error *err);
 
 /* COPY of those that are to be treated as in `todos`, a bit each. */
 static sluice_status copy_rows(struct sluice_pgsink_lane *lane, struct sets *sets, const char *copy,
-                               const struct sluice_pgsink_collapsed *c, uint32_t todos, row_fn row,
+                               const struct sluice_apply_collapsed *c, uint32_t todos, row_fn row,
                                struct sluice_error *err)
 {
     struct sluice_pg_buffer *out = &sets->buffer;
@@ -203,7 +209,7 @@ static sluice_status copy_rows(struct sluice_pgsink_lane *lane, struct sets *set
         if ((todos >> c->finals[i].todo & 1u) == 0) {
             continue;
         }
-        SLUICE_TRY(row(&lane->log, c->stream->table, &c->finals[i], out, err));
+        SLUICE_TRY(row(&lane->log, table_of(c), &c->finals[i], out, err));
         if (out->size >= PIECE_BYTES) {
             SLUICE_TRY(
                 sluice_pg_copyin_put(lane->conn, "write changes", out->data, out->size, err));
@@ -216,23 +222,23 @@ static sluice_status copy_rows(struct sluice_pgsink_lane *lane, struct sets *set
     return sluice_pg_copyin_end(lane->conn, "write changes", NULL, err);
 }
 
-#define BIT(todo) (1u << SLUICE_PGSINK_DO_##todo)
+#define BIT(todo) (1u << SLUICE_APPLY_DO_##todo)
 #define NEW_ROWS (BIT(PUT) | BIT(ADD))
 #define STAGED (BIT(DELETE) | BIT(WHOLE) | BIT(PART) | BIT(TRY))
 
 /* Rows that were not there as far as is known. */
-static uint64_t new_rows(const struct sluice_pgsink_collapsed *c)
+static uint64_t new_rows(const struct sluice_apply_collapsed *c)
 {
-    return c->by_todo[SLUICE_PGSINK_DO_PUT] + c->by_todo[SLUICE_PGSINK_DO_ADD];
+    return c->by_todo[SLUICE_APPLY_DO_PUT] + c->by_todo[SLUICE_APPLY_DO_ADD];
 }
 
-static int goes_direct(const struct staging *s, const struct sluice_pgsink_collapsed *c)
+static int goes_direct(const struct staging *s, const struct sluice_apply_collapsed *c)
 {
     return s->direct != NULL && s->pause == 0 && new_rows(c) >= DIRECT_ROWS;
 }
 
 static sluice_status fill_staging(struct sluice_pgsink_lane *lane, struct sets *sets,
-                                  struct staging *s, const struct sluice_pgsink_collapsed *c,
+                                  struct staging *s, const struct sluice_apply_collapsed *c,
                                   uint32_t todos, struct sluice_error *err)
 {
     struct sluice_pg_text sql = {0};
@@ -290,7 +296,7 @@ static sluice_status run_deletes(struct sluice_pgsink_lane *lane, const struct s
     struct sluice_pg_text sql = {0};
     uint64_t rows = 0;
     sluice_pg_text_format(&sql, "DELETE FROM %s t USING %s s", s->table->quoted, s->name);
-    add_join(s->table, SLUICE_PGSINK_DO_DELETE, &sql);
+    add_join(s->table, SLUICE_APPLY_DO_DELETE, &sql);
     return run_counted(lane, "delete rows", &sql, &rows, err);
 }
 
@@ -352,7 +358,7 @@ static sluice_status run_insert(struct sluice_pgsink_lane *lane, const struct st
 
 /* Straight into the table. Where a row with the key of one was there, they are staged, and put. */
 static sluice_status run_direct(struct sluice_pgsink_lane *lane, struct sets *sets,
-                                struct staging *s, const struct sluice_pgsink_collapsed *c,
+                                struct staging *s, const struct sluice_apply_collapsed *c,
                                 int *stored, struct sluice_error *err)
 {
     *stored = 0;
@@ -374,7 +380,7 @@ static sluice_status run_direct(struct sluice_pgsink_lane *lane, struct sets *se
 
 /* AGAIN: a row that must be there is not; one by one it is found. */
 static sluice_status run_rest(struct sluice_pgsink_lane *lane, struct sets *sets, struct staging *s,
-                              const struct sluice_pgsink_collapsed *c, struct sluice_error *err)
+                              const struct sluice_apply_collapsed *c, struct sluice_error *err)
 {
     uint64_t rows = 0;
     int stored = 0;
@@ -382,8 +388,8 @@ static sluice_status run_rest(struct sluice_pgsink_lane *lane, struct sets *sets
         uint64_t parts = 0;
         uint64_t tries = 0;
         for (size_t i = 0; i < c->count; i++) {
-            parts += c->finals[i].todo == SLUICE_PGSINK_DO_PART && c->finals[i].class_id == k;
-            tries += c->finals[i].todo == SLUICE_PGSINK_DO_TRY && c->finals[i].class_id == k;
+            parts += c->finals[i].todo == SLUICE_APPLY_DO_PART && c->finals[i].class_id == k;
+            tries += c->finals[i].todo == SLUICE_APPLY_DO_TRY && c->finals[i].class_id == k;
         }
         if (parts > 0) {
             SLUICE_TRY(run_update(lane, s, 100u + k * 2u, c->classes[k], &rows, err));
@@ -395,21 +401,21 @@ static sluice_status run_rest(struct sluice_pgsink_lane *lane, struct sets *sets
             SLUICE_TRY(run_update(lane, s, 100u + k * 2u + 1u, c->classes[k], &rows, err));
         }
     }
-    if (c->by_todo[SLUICE_PGSINK_DO_WHOLE] > 0) {
-        SLUICE_TRY(run_update(lane, s, SLUICE_PGSINK_DO_WHOLE, NULL, &rows, err));
-        if (rows < c->by_todo[SLUICE_PGSINK_DO_WHOLE]) { /* whole rows are put where they are not */
-            SLUICE_TRY(run_insert(lane, s, SLUICE_PGSINK_DO_WHOLE, 1, err));
+    if (c->by_todo[SLUICE_APPLY_DO_WHOLE] > 0) {
+        SLUICE_TRY(run_update(lane, s, SLUICE_APPLY_DO_WHOLE, NULL, &rows, err));
+        if (rows < c->by_todo[SLUICE_APPLY_DO_WHOLE]) { /* whole rows are put where they are not */
+            SLUICE_TRY(run_insert(lane, s, SLUICE_APPLY_DO_WHOLE, 1, err));
         }
     }
     if (goes_direct(s, c)) {
         SLUICE_TRY(run_direct(lane, sets, s, c, &stored, err));
     }
     s->pause -= s->pause > 0 && !stored;
-    if (c->by_todo[SLUICE_PGSINK_DO_PUT] > 0 && !stored) {
-        SLUICE_TRY(run_insert(lane, s, SLUICE_PGSINK_DO_PUT, 1, err));
+    if (c->by_todo[SLUICE_APPLY_DO_PUT] > 0 && !stored) {
+        SLUICE_TRY(run_insert(lane, s, SLUICE_APPLY_DO_PUT, 1, err));
     }
-    if (c->by_todo[SLUICE_PGSINK_DO_ADD] > 0 && !stored) {
-        SLUICE_TRY(run_insert(lane, s, SLUICE_PGSINK_DO_ADD, 0, err));
+    if (c->by_todo[SLUICE_APPLY_DO_ADD] > 0 && !stored) {
+        SLUICE_TRY(run_insert(lane, s, SLUICE_APPLY_DO_ADD, 0, err));
     }
     return SLUICE_OK;
 }
@@ -426,30 +432,29 @@ static struct staging *find_staging(const struct sets *sets, const struct sluice
 }
 
 static sluice_status run_tables(struct sluice_pgsink_lane *lane, struct sets *sets,
-                                const struct sluice_pgsink_collapsed *all, struct sluice_error *err)
+                                const struct sluice_apply_collapsed *all, struct sluice_error *err)
 {
     const uint32_t n = lane->log.table_count;
     const uint32_t *order = sluice_pgsink_order_of(sets->order);
     for (uint32_t i = 0; i < n; i++) {
-        struct staging *s = find_staging(sets, all[i].stream->table);
+        struct staging *s = find_staging(sets, table_of(&all[i]));
         const int direct = s != NULL && goes_direct(s, &all[i]);
-        const uint64_t nothing = all[i].by_todo[SLUICE_PGSINK_DO_NOTHING];
+        const uint64_t nothing = all[i].by_todo[SLUICE_APPLY_DO_NOTHING];
         if (all[i].count > nothing + (direct ? new_rows(&all[i]) : 0)) {
             const uint32_t todos = STAGED | (direct ? 0 : NEW_ROWS);
             SLUICE_TRY(fill_staging(lane, sets, s, &all[i], todos, err));
         }
     }
     for (uint32_t i = n; i > 0; i--) { /* children first */
-        const struct sluice_pgsink_collapsed *c = &all[order[i - 1]];
-        if (c->by_todo[SLUICE_PGSINK_DO_DELETE] > 0) {
-            SLUICE_TRY(run_deletes(lane, find_staging(sets, c->stream->table), err));
+        const struct sluice_apply_collapsed *c = &all[order[i - 1]];
+        if (c->by_todo[SLUICE_APPLY_DO_DELETE] > 0) {
+            SLUICE_TRY(run_deletes(lane, find_staging(sets, table_of(c)), err));
         }
     }
     for (uint32_t i = 0; i < n; i++) { /* parents first */
-        const struct sluice_pgsink_collapsed *c = &all[order[i]];
+        const struct sluice_apply_collapsed *c = &all[order[i]];
         if (c->count > 0) {
-            sluice_status status =
-                run_rest(lane, sets, find_staging(sets, c->stream->table), c, err);
+            sluice_status status = run_rest(lane, sets, find_staging(sets, table_of(c)), c, err);
             if (status != SLUICE_OK) {
                 return status;
             }
@@ -464,7 +469,7 @@ static const char planner[] =
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 
 static sluice_status ready(struct sluice_pgsink_lane *lane,
-                           const struct sluice_pgsink_collapsed *all, struct sets **out,
+                           const struct sluice_apply_collapsed *all, struct sets **out,
                            struct sluice_error *err)
 {
     struct sets *sets = lane->sets;
@@ -476,9 +481,9 @@ static sluice_status ready(struct sluice_pgsink_lane *lane,
         lane->sets = sets;
     }
     for (uint32_t i = 0; i < lane->log.table_count; i++) {
-        struct staging *s = find_staging(sets, all[i].stream->table);
+        struct staging *s = find_staging(sets, table_of(&all[i]));
         if (s == NULL && all[i].count > 0) {
-            SLUICE_TRY(make_staging(lane, sets, all[i].stream->table, &s, err));
+            SLUICE_TRY(make_staging(lane, sets, table_of(&all[i]), &s, err));
         }
     }
     *out = sets;
@@ -488,9 +493,9 @@ static sluice_status ready(struct sluice_pgsink_lane *lane,
 sluice_status sluice_pgsink_sets_apply(struct sluice_pgsink_lane *lane, size_t from, size_t to,
                                        struct sluice_error *err)
 {
-    struct sluice_pgsink_collapsed *all = NULL;
+    struct sluice_apply_collapsed *all = NULL;
     struct sets *sets = NULL;
-    sluice_status status = sluice_pgsink_collapse(&lane->log, from, to, &all, err);
+    sluice_status status = sluice_apply_collapse(&lane->log, from, to, &all, err);
     if (status != SLUICE_OK) {
         return status;
     }
@@ -512,6 +517,6 @@ sluice_status sluice_pgsink_sets_apply(struct sluice_pgsink_lane *lane, size_t f
             status = SLUICE_AGAIN;
         }
     }
-    sluice_pgsink_collapsed_free(all, lane->log.table_count);
+    sluice_apply_collapsed_free(all, lane->log.table_count);
     return status;
 }

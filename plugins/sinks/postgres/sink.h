@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "apply/table.h"
 #include "pg/conn.h"
 #include "pg/settings.h"
 #include "pg/text.h"
@@ -71,9 +72,10 @@ struct sluice_pgsink_stream {
     struct sluice_stream_desc *desc; /* owned */
     struct sluice_pgsink_write write;
     struct sluice_pgsink_table
-        *table;        /* as this version writes it; owned. For changes: NULL until the
+        *table; /* as this version writes it; owned. For changes: NULL until the
                                           lane has opened it. Replaced by its one lane alone */
-    char *run;         /* of the load under way; NULL */
+    struct sluice_apply_table apply; /* changes: how their log sees `table` */
+    char *run;                       /* of the load under way; NULL */
     char *shadow;      /* load: name of the table in target schema that its rows go into; NULL = the
                                           target itself */
     char *primary_key; /* load: statement for its end; NULL = none is due */

@@ -301,17 +301,17 @@ static void write_remove(struct writer *w, int32_t duplicates)
 static void write_sql(struct writer *w, int kind, int32_t duplicates)
 {
     switch (kind) {
-    case SLUICE_PGSINK_PUT:
+    case SLUICE_APPLY_PUT:
         write_put(w);
         break;
-    case SLUICE_PGSINK_ADD:
+    case SLUICE_APPLY_ADD:
         write_add(w);
         break;
-    case SLUICE_PGSINK_REMOVE:
+    case SLUICE_APPLY_REMOVE:
         write_remove(w, duplicates);
         break;
     default:
-        write_change(w, kind == SLUICE_PGSINK_CHANGE, duplicates);
+        write_change(w, kind == SLUICE_APPLY_CHANGE, duplicates);
         break;
     }
 }
@@ -319,23 +319,23 @@ static void write_sql(struct writer *w, int kind, int32_t duplicates)
 /* ---- finding and binding ---- */
 
 static void make_shape(unsigned char *shape, int kind, const struct sluice_pgsink_table *t,
-                       const struct sluice_pgsink_field *after,
-                       const struct sluice_pgsink_field *before)
+                       const struct sluice_apply_field *after,
+                       const struct sluice_apply_field *before)
 {
-    const int finds = kind != SLUICE_PGSINK_ADD && !(kind == SLUICE_PGSINK_PUT && t->key_unique);
+    const int finds = kind != SLUICE_APPLY_ADD && !(kind == SLUICE_APPLY_PUT && t->key_unique);
     for (uint32_t i = 0; i < t->column_count; i++) {
         const struct sluice_pgsink_column *c = &t->columns[i];
         shape[i] = 0;
-        if (after != NULL && after[i].size != SLUICE_PGSINK_FIELD_UNSENT) {
+        if (after != NULL && after[i].size != SLUICE_APPLY_UNSENT) {
             shape[i] |= SHAPE_SET;
         }
         if (!finds) {
             continue;
         }
         if (before != NULL && (t->key_count == 0 ? c->source >= 0 : c->key)) {
-            shape[i] |= before[i].size == SLUICE_PGSINK_FIELD_UNSENT ? 0
-                        : before[i].size == SLUICE_PGSINK_FIELD_NULL ? SHAPE_MATCH_NULL
-                                                                     : SHAPE_MATCH;
+            shape[i] |= before[i].size == SLUICE_APPLY_UNSENT ? 0
+                        : before[i].size == SLUICE_APPLY_NULL ? SHAPE_MATCH_NULL
+                                                              : SHAPE_MATCH;
         }
         else if (before == NULL && c->key) {
             shape[i] |= SHAPE_BY_NEW;
@@ -385,12 +385,12 @@ struct binder {
     struct sluice_pgsink_statements *cache;
     const struct sluice_pgsink_table *table;
     const unsigned char *shape;
-    const struct sluice_pgsink_field *after;
-    const struct sluice_pgsink_field *before;
+    const struct sluice_apply_field *after;
+    const struct sluice_apply_field *before;
     int count;
 };
 
-static void bind_field(struct binder *b, const struct sluice_pgsink_field *f)
+static void bind_field(struct binder *b, const struct sluice_apply_field *f)
 {
     b->cache->values[b->count] = f->size >= 0 ? (const char *)f->data : NULL;
     b->cache->sizes[b->count] = f->size >= 0 ? f->size : 0;
@@ -422,8 +422,8 @@ static void bind_match(struct binder *b)
 sluice_status sluice_pgsink_statement_bind(struct sluice_pgsink_statements *cache,
                                            struct sluice_pgsink_pipe *pipe, int kind,
                                            const struct sluice_pgsink_stream *stream,
-                                           const struct sluice_pgsink_field *after,
-                                           const struct sluice_pgsink_field *before,
+                                           const struct sluice_apply_field *after,
+                                           const struct sluice_apply_field *before,
                                            struct sluice_pgsink_bound *out,
                                            struct sluice_error *err)
 {
@@ -442,15 +442,15 @@ sluice_status sluice_pgsink_statement_bind(struct sluice_pgsink_statements *cach
     struct binder b = {
         .cache = cache, .table = t, .shape = s->shape, .after = after, .before = before};
     const int keyless = t->key_count == 0;
-    if (kind == SLUICE_PGSINK_PUT && !t->key_unique) {
+    if (kind == SLUICE_APPLY_PUT && !t->key_unique) {
         bind_sets(&b, 1);
         bind_match(&b);
         bind_sets(&b, 1);
     }
-    else if (kind == SLUICE_PGSINK_PUT || kind == SLUICE_PGSINK_ADD) {
+    else if (kind == SLUICE_APPLY_PUT || kind == SLUICE_APPLY_ADD) {
         bind_sets(&b, 1);
     }
-    else if (kind == SLUICE_PGSINK_REMOVE) {
+    else if (kind == SLUICE_APPLY_REMOVE) {
         bind_match(&b);
     }
     else if (keyless) { /* the place is looked for first */

@@ -6,14 +6,6 @@
 
 #include "changes.h"
 
-enum {
-    SLUICE_PGSINK_PUT = 1,    /* insert, or update by key where the row is there */
-    SLUICE_PGSINK_ADD = 2,    /* insert */
-    SLUICE_PGSINK_CHANGE = 3, /* update of the columns that were sent; must meet a row */
-    SLUICE_PGSINK_TRY = 4,    /* the same, and meets none where there is none */
-    SLUICE_PGSINK_REMOVE = 5
-};
-
 struct sluice_pgsink_statements; /* the cache of one connection */
 
 /* One change made concrete: which statement, and its parameters. Arrays belong to the cache. */
@@ -34,8 +26,8 @@ void sluice_pgsink_statements_free(struct sluice_pgsink_statements *cache);
 sluice_status sluice_pgsink_statement_bind(struct sluice_pgsink_statements *cache,
                                            struct sluice_pgsink_pipe *pipe, int kind,
                                            const struct sluice_pgsink_stream *stream,
-                                           const struct sluice_pgsink_field *after,
-                                           const struct sluice_pgsink_field *before,
+                                           const struct sluice_apply_field *after,
+                                           const struct sluice_apply_field *before,
                                            struct sluice_pgsink_bound *out,
                                            struct sluice_error *err);
 /* 1 if the cache is so large that it should be dropped (DEALLOCATE ALL) between transactions. */

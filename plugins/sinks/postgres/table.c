@@ -24,6 +24,7 @@ void sluice_pgsink_table_free(struct sluice_pgsink_table *table)
         free(table->columns[i].cast);
     }
     free(table->columns);
+    free(table->fields);
     free(table->keys);
     free(table->schema);
     free(table->name);

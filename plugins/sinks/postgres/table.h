@@ -37,6 +37,8 @@ struct sluice_pgsink_table {
     char *quoted; /* "schema"."name" */
     struct sluice_pgsink_column
         *columns; /* what is written: generated columns and extra ones are not here */
+    struct sluice_apply_column
+        *fields; /* changes: what their log knows of the columns; NULL = not made */
     uint32_t column_count;
     uint32_t *keys; /* indexes into columns, in key order */
     uint32_t key_count;

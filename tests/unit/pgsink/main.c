@@ -3,5 +3,5 @@
 
 int main(void)
 {
-    return pgsink_test_collapse() + pgsink_test_names() + pgsink_test_types();
+    return pgsink_test_names() + pgsink_test_types();
 }

@@ -1,4 +1,5 @@
 /* Types of columns that are made or altered: the source's own, the published mapping, what widens to what. */
+#include "changes.h"
 #include "type.h"
 
 #include "sluice/array.h"
@@ -118,12 +119,30 @@ static void defaults(void **state)
     }
 }
 
+/* Types of which equal values may differ in their bytes are not collapsed by. */
+static void one_form(void **state)
+{
+    static const struct {
+        uint32_t oid;
+        int32_t binary;
+        int expected;
+    } cases[] = {{23, 1, 1},   {25, 1, 1},  {2950, 1, 1}, {1700, 1, 1}, {16500, 1, 1},
+                 {1042, 1, 0}, {701, 1, 0}, {3802, 1, 0}, {23, 0, 0},   {25, 0, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sluice_pgsink_column column = {.oid = cases[i].oid};
+        column.encoder.binary = cases[i].binary;
+        assert_int_equal(sluice_pgsink_has_one_form(&column), cases[i].expected);
+    }
+}
+
 int pgsink_test_types(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(from_arrow),
         cmocka_unit_test(widening),
         cmocka_unit_test(defaults),
+        cmocka_unit_test(one_form),
     };
     return cmocka_run_group_tests_name("types", tests, NULL, NULL);
 }

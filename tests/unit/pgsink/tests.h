@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-int pgsink_test_collapse(void);
 int pgsink_test_names(void);
 int pgsink_test_types(void);
 

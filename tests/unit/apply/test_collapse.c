@@ -2,7 +2,7 @@
  * Collapsing against a model: random histories of a small table, applied change by change in the model, and
  * collapsed, must leave the same rows.
  */
-#include "collapse.h"
+#include "apply/collapse.h"
 
 #include <stdlib.h>
 
@@ -18,11 +18,12 @@ struct model {
 };
 
 struct history {
-    struct sluice_pgsink_log log;
-    struct sluice_pgsink_stream stream;
-    struct sluice_pgsink_stream *streams[1];
-    struct sluice_pgsink_table table;
-    struct sluice_pgsink_column columns[COLUMNS];
+    struct sluice_apply_log log;
+    struct sluice_write write;
+    struct sluice_stream_desc desc;
+    struct sluice_apply_table table;
+    struct sluice_apply_table *tables[1];
+    struct sluice_apply_column columns[COLUMNS];
     uint32_t keys[1];
     uint64_t random;
 };
@@ -38,8 +39,7 @@ static void start(struct history *h, uint64_t seed)
     memset(h, 0, sizeof *h);
     h->random = seed * 2654435761u;
     for (int i = 0; i < COLUMNS; i++) {
-        h->columns[i].oid = 23;
-        h->columns[i].encoder.binary = 1;
+        h->columns[i].one_form = 1;
         h->columns[i].key = i == 0;
     }
     h->table.columns = h->columns;
@@ -47,10 +47,11 @@ static void start(struct history *h, uint64_t seed)
     h->table.keys = h->keys;
     h->table.key_count = 1;
     h->table.key_unique = 1;
-    h->stream.table = &h->table;
-    h->stream.write.write.mode = SLUICE_WRITE_UPSERT;
-    h->streams[0] = &h->stream;
-    h->log.tables = h->streams;
+    h->table.write = &h->write;
+    h->table.desc = &h->desc;
+    h->write.mode = SLUICE_WRITE_UPSERT;
+    h->tables[0] = &h->table;
+    h->log.tables = h->tables;
     h->log.table_count = 1;
     h->log.sorted = 1;
 }
@@ -78,7 +79,7 @@ static uint64_t add_tuple(struct history *h, const int *cells, int key_only)
     const uint64_t at = h->log.arena_size;
     for (int i = 0; i < COLUMNS; i++) {
         const int unsent = cells[i] == UNSENT || (key_only && i > 0);
-        const int32_t size = unsent ? SLUICE_PGSINK_FIELD_UNSENT : 4;
+        const int32_t size = unsent ? SLUICE_APPLY_UNSENT : 4;
         const uint32_t value = __builtin_bswap32((uint32_t)cells[i]);
         add_bytes(h, &size, 4);
         if (!unsent) {
@@ -91,11 +92,11 @@ static uint64_t add_tuple(struct history *h, const int *cells, int key_only)
 static void add_change(struct history *h, char op, const int *before, const int *after,
                        int key_change)
 {
-    struct sluice_pgsink_change change = {.op = (uint8_t)op,
-                                          .source_op = (uint8_t)op,
-                                          .after = SLUICE_PGSINK_NONE,
-                                          .before = SLUICE_PGSINK_NONE,
-                                          .key_change = (uint8_t)key_change};
+    struct sluice_apply_change change = {.op = (uint8_t)op,
+                                         .source_op = (uint8_t)op,
+                                         .after = SLUICE_APPLY_NONE,
+                                         .before = SLUICE_APPLY_NONE,
+                                         .key_change = (uint8_t)key_change};
     if (before != NULL) {
         change.before = add_tuple(h, before, 1);
     }
@@ -173,23 +174,23 @@ static void open_tuple(const struct history *h, uint64_t tuple, int *out)
     }
 }
 
-static void apply(const struct history *h, const struct sluice_pgsink_collapsed *c, struct model *m)
+static void apply(const struct history *h, const struct sluice_apply_collapsed *c, struct model *m)
 {
     unsigned seen = 0;
     for (size_t i = 0; i < c->count; i++) {
-        const struct sluice_pgsink_final *f = &c->finals[i];
+        const struct sluice_apply_final *f = &c->finals[i];
         int row[COLUMNS];
         open_tuple(h, f->tuple, row);
         assert_int_equal(seen & (1u << row[0]), 0); /* once per key */
         seen |= 1u << row[0];
         switch (f->todo) {
-        case SLUICE_PGSINK_DO_NOTHING:
+        case SLUICE_APPLY_DO_NOTHING:
             break;
-        case SLUICE_PGSINK_DO_DELETE:
+        case SLUICE_APPLY_DO_DELETE:
             m->there[row[0]] = 0;
             break;
-        case SLUICE_PGSINK_DO_PUT:
-        case SLUICE_PGSINK_DO_WHOLE:
+        case SLUICE_APPLY_DO_PUT:
+        case SLUICE_APPLY_DO_WHOLE:
             for (int k = 0; k < COLUMNS; k++) {
                 assert_int_not_equal(row[k], UNSENT);
             }
@@ -197,7 +198,7 @@ static void apply(const struct history *h, const struct sluice_pgsink_collapsed 
             memcpy(m->rows[row[0]], row, sizeof row);
             break;
         default:
-            assert_int_equal(f->todo, SLUICE_PGSINK_DO_PART);
+            assert_int_equal(f->todo, SLUICE_APPLY_DO_PART);
             assert_int_equal(m->there[row[0]], 1);
             for (int k = 0; k < COLUMNS; k++) {
                 assert_int_equal(c->classes[f->class_id][k], row[k] != UNSENT);
@@ -214,7 +215,7 @@ static void like_a_model(void **state)
     for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
         struct history h;
         struct model target = {0};
-        struct sluice_pgsink_collapsed *c = NULL;
+        struct sluice_apply_collapsed *c = NULL;
         start(&h, seed);
         for (int k = 0; k < KEYS; k++) {
             target.there[k] = (int)roll(&h, 2);
@@ -226,7 +227,7 @@ static void like_a_model(void **state)
         for (uint32_t n = 1 + roll(&h, CHANGES); n > 0; n--) {
             change(&h, &source);
         }
-        const sluice_status status = sluice_pgsink_collapse(&h.log, 0, h.log.count, &c, NULL);
+        const sluice_status status = sluice_apply_collapse(&h.log, 0, h.log.count, &c, NULL);
         if (status == SLUICE_OK) { /* AGAIN: applied in order; that is another test's */
             collapsed_count++;
             apply(&h, c, &target);
@@ -236,7 +237,7 @@ static void like_a_model(void **state)
                     assert_memory_equal(target.rows[k], source.rows[k], sizeof source.rows[k]);
                 }
             }
-            sluice_pgsink_collapsed_free(c, 1);
+            sluice_apply_collapsed_free(c, 1);
         }
         else {
             assert_int_equal(status, SLUICE_AGAIN);
@@ -250,34 +251,34 @@ static void like_a_model(void **state)
 static void what_wants_order(void **state)
 {
     struct history h;
-    struct sluice_pgsink_collapsed *c = NULL;
+    struct sluice_apply_collapsed *c = NULL;
     (void)state;
     start(&h, 1);
     add_change(&h, 'U', (int[]){1, 0, 0, 0}, (int[]){2, UNSENT, 5, 6}, 1);
-    assert_int_equal(sluice_pgsink_collapse(&h.log, 0, 1, &c, NULL), SLUICE_AGAIN);
+    assert_int_equal(sluice_apply_collapse(&h.log, 0, 1, &c, NULL), SLUICE_AGAIN);
     stop(&h);
     /* A key of a type whose equal values may differ in their bytes. */
     start(&h, 1);
-    h.columns[0].oid = 1042;
+    h.columns[0].one_form = 0;
     add_change(&h, 'I', NULL, (int[]){1, 2, 3, 4}, 0);
-    assert_int_equal(sluice_pgsink_collapse(&h.log, 0, 1, &c, NULL), SLUICE_AGAIN);
+    assert_int_equal(sluice_apply_collapse(&h.log, 0, 1, &c, NULL), SLUICE_AGAIN);
     stop(&h);
     /* No unique index on the key. */
     start(&h, 1);
     h.table.key_unique = 0;
     add_change(&h, 'I', NULL, (int[]){1, 2, 3, 4}, 0);
-    assert_int_equal(sluice_pgsink_collapse(&h.log, 0, 1, &c, NULL), SLUICE_AGAIN);
+    assert_int_equal(sluice_apply_collapse(&h.log, 0, 1, &c, NULL), SLUICE_AGAIN);
     stop(&h);
     /* Rows without key are added; a delete of one wants order. */
     start(&h, 1);
     h.table.key_count = 0;
     add_change(&h, 'I', NULL, (int[]){1, 2, 3, 4}, 0);
     add_change(&h, 'I', NULL, (int[]){1, 2, 3, 4}, 0);
-    assert_int_equal(sluice_pgsink_collapse(&h.log, 0, 2, &c, NULL), SLUICE_OK);
-    assert_int_equal(c->by_todo[SLUICE_PGSINK_DO_ADD], 2);
-    sluice_pgsink_collapsed_free(c, 1);
+    assert_int_equal(sluice_apply_collapse(&h.log, 0, 2, &c, NULL), SLUICE_OK);
+    assert_int_equal(c->by_todo[SLUICE_APPLY_DO_ADD], 2);
+    sluice_apply_collapsed_free(c, 1);
     add_change(&h, 'D', (int[]){1, 2, 3, 4}, NULL, 0);
-    assert_int_equal(sluice_pgsink_collapse(&h.log, 0, 3, &c, NULL), SLUICE_AGAIN);
+    assert_int_equal(sluice_apply_collapse(&h.log, 0, 3, &c, NULL), SLUICE_AGAIN);
     stop(&h);
 }
 
@@ -285,25 +286,25 @@ static void what_wants_order(void **state)
 static void in_key_order(void **state)
 {
     struct history h;
-    struct sluice_pgsink_collapsed *c = NULL;
+    struct sluice_apply_collapsed *c = NULL;
     (void)state;
     start(&h, 1);
     for (int i = 0; i < 5000; i++) {
         const int key = (i * 7919) % 5000;
         add_change(&h, 'I', NULL, (int[]){key, 1, 2, 3}, 0);
     }
-    assert_int_equal(sluice_pgsink_collapse(&h.log, 0, 5000, &c, NULL), SLUICE_OK);
+    assert_int_equal(sluice_apply_collapse(&h.log, 0, 5000, &c, NULL), SLUICE_OK);
     assert_int_equal(c->count, 5000);
     for (int i = 0; i < 5000; i++) {
         int row[COLUMNS];
         open_tuple(&h, c->finals[i].tuple, row);
         assert_int_equal(row[0], i);
     }
-    sluice_pgsink_collapsed_free(c, 1);
+    sluice_apply_collapsed_free(c, 1);
     stop(&h);
 }
 
-int pgsink_test_collapse(void)
+int apply_test_collapse(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(like_a_model),

@@ -1,4 +1,4 @@
-#include "collapse.h"
+#include "apply/collapse.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@ static sluice_status nomem(struct sluice_error *err)
                             "out of memory for collapsing changes");
 }
 
-void sluice_pgsink_collapsed_free(struct sluice_pgsink_collapsed *collapsed, uint32_t tables)
+void sluice_apply_collapsed_free(struct sluice_apply_collapsed *collapsed, uint32_t tables)
 {
     for (uint32_t i = 0; collapsed != NULL && i < tables; i++) {
         for (uint32_t k = 0; k < collapsed[i].class_count; k++) {
@@ -24,38 +24,13 @@ void sluice_pgsink_collapsed_free(struct sluice_pgsink_collapsed *collapsed, uin
 
 /* ---- which tables may be collapsed ---- */
 
-/* Types of which equal values have equal bytes. Not: floats (-0), character(n), whatever travels as text. */
-static int has_one_form(const struct sluice_pgsink_column *c)
+static int may_collapse(const struct sluice_apply_table *t)
 {
-    static const uint32_t oids[] = {16, 17,   19,   20,   21,   23,   25,
-                                    26, 1043, 1082, 1083, 1114, 1184, 2950};
-    if (!c->encoder.binary) {
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof oids / sizeof oids[0]; i++) {
-        if (c->oid == oids[i]) {
-            return 1;
-        }
-    }
-    /* A decimal of one scale: the same digits always. Enums: their labels. */
-    return c->oid == 1700 || c->oid >= 16384;
-}
-
-static int is_keyed(const struct sluice_pgsink_stream *stream)
-{
-    const int32_t mode = stream->write.write.mode;
-    return stream->table->key_count > 0 && mode != SLUICE_WRITE_APPEND &&
-           mode != SLUICE_WRITE_HISTORY;
-}
-
-static int may_collapse(const struct sluice_pgsink_stream *stream)
-{
-    const struct sluice_pgsink_table *t = stream->table;
-    if (!is_keyed(stream)) {
+    if (!sluice_apply_is_keyed(t)) {
         return 1; /* rows are added; anything else wants order, and is seen then */
     }
     for (uint32_t k = 0; k < t->key_count; k++) {
-        if (!has_one_form(&t->columns[t->keys[k]])) {
+        if (!t->columns[t->keys[k]].one_form) {
             return 0;
         }
     }
@@ -65,13 +40,13 @@ static int may_collapse(const struct sluice_pgsink_stream *stream)
 /* ---- keys ---- */
 
 /* Where each key column of a tuple is. */
-static void key_fields(const struct sluice_pgsink_log *log, const struct sluice_pgsink_table *t,
-                       uint64_t tuple, struct sluice_pgsink_field *out)
+static void key_fields(const struct sluice_apply_log *log, const struct sluice_apply_table *t,
+                       uint64_t tuple, struct sluice_apply_field *out)
 {
     const uint8_t *p = log->arena + tuple;
     uint32_t found = 0;
     for (uint32_t i = 0; i < t->column_count && found < t->key_count; i++) {
-        struct sluice_pgsink_field f;
+        struct sluice_apply_field f;
         memcpy(&f.size, p, 4);
         f.data = p + 4;
         for (uint32_t k = 0; k < t->key_count && t->columns[i].key; k++) {
@@ -95,7 +70,7 @@ static uint64_t mix(uint64_t h)
     return h ^ (h >> 33);
 }
 
-static uint64_t hash_key(const struct sluice_pgsink_field *f, uint32_t count)
+static uint64_t hash_key(const struct sluice_apply_field *f, uint32_t count)
 {
     uint64_t h = 0x9e3779b97f4a7c15u;
     for (uint32_t k = 0; k < count; k++) {
@@ -111,7 +86,7 @@ static uint64_t hash_key(const struct sluice_pgsink_field *f, uint32_t count)
     return mix(h);
 }
 
-static int same_key(const struct sluice_pgsink_field *a, const struct sluice_pgsink_field *b,
+static int same_key(const struct sluice_apply_field *a, const struct sluice_apply_field *b,
                     uint32_t count)
 {
     for (uint32_t k = 0; k < count; k++) {
@@ -123,7 +98,7 @@ static int same_key(const struct sluice_pgsink_field *a, const struct sluice_pgs
     return 1;
 }
 
-static uint64_t prefix_of(const struct sluice_pgsink_field *f)
+static uint64_t prefix_of(const struct sluice_apply_field *f)
 {
     uint64_t prefix = 0;
     for (int i = 0; i < 8; i++) {
@@ -132,13 +107,13 @@ static uint64_t prefix_of(const struct sluice_pgsink_field *f)
     return prefix;
 }
 
-static int grow_finals(struct sluice_pgsink_collapsed *c)
+static int grow_finals(struct sluice_apply_collapsed *c)
 {
     if (c->count < c->cap) {
         return 1;
     }
     const size_t cap = c->cap < 256 ? 256 : c->cap * 2;
-    struct sluice_pgsink_final *grown = realloc(c->finals, cap * sizeof *grown);
+    struct sluice_apply_final *grown = realloc(c->finals, cap * sizeof *grown);
     if (grown == NULL) {
         return 0;
     }
@@ -147,7 +122,7 @@ static int grow_finals(struct sluice_pgsink_collapsed *c)
     return 1;
 }
 
-static int rehash(const struct sluice_pgsink_log *log, struct sluice_pgsink_collapsed *c)
+static int rehash(const struct sluice_apply_log *log, struct sluice_apply_collapsed *c)
 {
     const size_t n = c->bucket_count < 512 ? 1024 : c->bucket_count * 2;
     uint32_t *buckets = calloc(n, sizeof *buckets);
@@ -155,9 +130,9 @@ static int rehash(const struct sluice_pgsink_log *log, struct sluice_pgsink_coll
         return 0;
     }
     for (size_t i = 0; i < c->count; i++) {
-        struct sluice_pgsink_field f[KEYS_MAX];
-        key_fields(log, c->stream->table, c->finals[i].tuple, f);
-        size_t at = hash_key(f, c->stream->table->key_count) & (n - 1);
+        struct sluice_apply_field f[KEYS_MAX];
+        key_fields(log, c->table, c->finals[i].tuple, f);
+        size_t at = hash_key(f, c->table->key_count) & (n - 1);
         while (buckets[at] != 0) {
             at = (at + 1) & (n - 1);
         }
@@ -170,12 +145,12 @@ static int rehash(const struct sluice_pgsink_log *log, struct sluice_pgsink_coll
 }
 
 /* The entry of the key in `tuple`; made where there is none. NULL = out of memory. */
-static struct sluice_pgsink_final *entry_of(const struct sluice_pgsink_log *log,
-                                            struct sluice_pgsink_collapsed *c, uint64_t tuple)
+static struct sluice_apply_final *entry_of(const struct sluice_apply_log *log,
+                                           struct sluice_apply_collapsed *c, uint64_t tuple)
 {
-    const struct sluice_pgsink_table *t = c->stream->table;
-    struct sluice_pgsink_field f[KEYS_MAX];
-    struct sluice_pgsink_field g[KEYS_MAX];
+    const struct sluice_apply_table *t = c->table;
+    struct sluice_apply_field f[KEYS_MAX];
+    struct sluice_apply_field g[KEYS_MAX];
     if (c->count * 2 >= c->bucket_count && !rehash(log, c)) {
         return NULL;
     }
@@ -183,7 +158,7 @@ static struct sluice_pgsink_final *entry_of(const struct sluice_pgsink_log *log,
     const uint64_t prefix = prefix_of(&f[0]);
     size_t at = hash_key(f, t->key_count) & (c->bucket_count - 1);
     while (c->buckets[at] != 0) {
-        struct sluice_pgsink_final *e = &c->finals[c->buckets[at] - 1];
+        struct sluice_apply_final *e = &c->finals[c->buckets[at] - 1];
         if (e->prefix == prefix) {
             key_fields(log, t, e->tuple, g);
             if (same_key(f, g, t->key_count)) {
@@ -196,14 +171,14 @@ static struct sluice_pgsink_final *entry_of(const struct sluice_pgsink_log *log,
         return NULL;
     }
     c->buckets[at] = (uint32_t)c->count + 1;
-    c->finals[c->count] = (struct sluice_pgsink_final){.tuple = tuple, .prefix = prefix};
+    c->finals[c->count] = (struct sluice_apply_final){.tuple = tuple, .prefix = prefix};
     return &c->finals[c->count++];
 }
 
 /* ---- merging ---- */
 
 /* A tuple of `later`, with what it lacks from `earlier`; *whole: nothing is missing. */
-static sluice_status merge(struct sluice_pgsink_log *log, const struct sluice_pgsink_table *t,
+static sluice_status merge(struct sluice_apply_log *log, const struct sluice_apply_table *t,
                            uint64_t earlier, uint64_t later, uint64_t *out, int *whole,
                            struct sluice_error *err)
 {
@@ -222,8 +197,8 @@ static sluice_status merge(struct sluice_pgsink_log *log, const struct sluice_pg
             memcpy(&n, b, 4);
             const size_t sa = 4 + (size_t)(m > 0 ? m : 0);
             const size_t sb = 4 + (size_t)(n > 0 ? n : 0);
-            const int old = n == SLUICE_PGSINK_FIELD_UNSENT;
-            *whole &= !(old && m == SLUICE_PGSINK_FIELD_UNSENT);
+            const int old = n == SLUICE_APPLY_UNSENT;
+            *whole &= !(old && m == SLUICE_APPLY_UNSENT);
             if (to != NULL) {
                 memcpy(to, old ? a : b, old ? sa : sb);
                 to += old ? sa : sb;
@@ -251,23 +226,23 @@ static sluice_status merge(struct sluice_pgsink_log *log, const struct sluice_pg
 }
 
 /* The old row of an update that made it another key. */
-static sluice_status add_delete(const struct sluice_pgsink_log *log,
-                                struct sluice_pgsink_collapsed *c, uint64_t key,
+static sluice_status add_delete(const struct sluice_apply_log *log,
+                                struct sluice_apply_collapsed *c, uint64_t key,
                                 struct sluice_error *err)
 {
-    struct sluice_pgsink_final *e = entry_of(log, c, key);
+    struct sluice_apply_final *e = entry_of(log, c, key);
     if (e == NULL) {
         return nomem(err);
     }
-    e->todo = SLUICE_PGSINK_DO_DELETE;
+    e->todo = SLUICE_APPLY_DO_DELETE;
     e->tuple = key;
     return SLUICE_OK;
 }
 
-static sluice_status add_row(const struct sluice_pgsink_log *log, struct sluice_pgsink_collapsed *c,
+static sluice_status add_row(const struct sluice_apply_log *log, struct sluice_apply_collapsed *c,
                              uint64_t tuple, int todo, struct sluice_error *err)
 {
-    struct sluice_pgsink_final *e = entry_of(log, c, tuple);
+    struct sluice_apply_final *e = entry_of(log, c, tuple);
     if (e == NULL) {
         return nomem(err);
     }
@@ -277,54 +252,52 @@ static sluice_status add_row(const struct sluice_pgsink_log *log, struct sluice_
 }
 
 /* An update of some columns. */
-static sluice_status add_part(struct sluice_pgsink_log *log, struct sluice_pgsink_collapsed *c,
-                              const struct sluice_pgsink_change *change, struct sluice_error *err)
+static sluice_status add_part(struct sluice_apply_log *log, struct sluice_apply_collapsed *c,
+                              const struct sluice_apply_change *change, struct sluice_error *err)
 {
-    const struct sluice_pgsink_table *t = c->stream->table;
-    const int tries = change->source_op == 'D' ||
-                      c->stream->write.write.mode == SLUICE_WRITE_UPDATE ||
-                      (c->stream->desc->flags & SLUICE_STREAM_LOAD_INEXACT) != 0;
-    struct sluice_pgsink_final *e = entry_of(log, c, change->after);
+    const struct sluice_apply_table *t = c->table;
+    const int tries = change->source_op == 'D' || t->write->mode == SLUICE_WRITE_UPDATE ||
+                      (t->desc->flags & SLUICE_STREAM_LOAD_INEXACT) != 0;
+    struct sluice_apply_final *e = entry_of(log, c, change->after);
     uint64_t merged = 0;
     int whole = 0;
     if (e == NULL) {
         return nomem(err);
     }
     switch (e->todo) {
-    case SLUICE_PGSINK_DO_NOTHING:
+    case SLUICE_APPLY_DO_NOTHING:
         e->tuple = change->after;
-        e->todo = tries ? SLUICE_PGSINK_DO_TRY : SLUICE_PGSINK_DO_PART;
+        e->todo = tries ? SLUICE_APPLY_DO_TRY : SLUICE_APPLY_DO_PART;
         return SLUICE_OK;
-    case SLUICE_PGSINK_DO_DELETE: /* the source says that there is no such row */
+    case SLUICE_APPLY_DO_DELETE: /* the source says that there is no such row */
         return change->source_op == 'D' ? SLUICE_OK : SLUICE_AGAIN;
     default:
         SLUICE_TRY(merge(log, t, e->tuple, change->after, &merged, &whole, err));
         e->tuple = merged;
-        if (e->todo == SLUICE_PGSINK_DO_TRY && !tries) {
-            e->todo = SLUICE_PGSINK_DO_PART;
+        if (e->todo == SLUICE_APPLY_DO_TRY && !tries) {
+            e->todo = SLUICE_APPLY_DO_PART;
         }
         return SLUICE_OK;
     }
 }
 
 /* An update that gave the row another key. */
-static sluice_status add_key_change(struct sluice_pgsink_log *log,
-                                    struct sluice_pgsink_collapsed *c,
-                                    const struct sluice_pgsink_change *change,
+static sluice_status add_key_change(struct sluice_apply_log *log, struct sluice_apply_collapsed *c,
+                                    const struct sluice_apply_change *change,
                                     struct sluice_error *err)
 {
-    const struct sluice_pgsink_table *t = c->stream->table;
+    const struct sluice_apply_table *t = c->table;
     uint64_t row = change->after;
     int whole = !change->partial;
-    if (c->stream->write.write.mode == SLUICE_WRITE_UPDATE) {
+    if (c->table->write->mode == SLUICE_WRITE_UPDATE) {
         return SLUICE_AGAIN; /* only rows that are there */
     }
     if (change->partial) {
-        const struct sluice_pgsink_final *e = entry_of(log, c, change->before);
+        const struct sluice_apply_final *e = entry_of(log, c, change->before);
         if (e == NULL) {
             return nomem(err);
         }
-        if (e->todo != SLUICE_PGSINK_DO_PUT && e->todo != SLUICE_PGSINK_DO_WHOLE) {
+        if (e->todo != SLUICE_APPLY_DO_PUT && e->todo != SLUICE_APPLY_DO_WHOLE) {
             return SLUICE_AGAIN;
         }
         SLUICE_TRY(merge(log, t, e->tuple, change->after, &row, &whole, err));
@@ -333,47 +306,47 @@ static sluice_status add_key_change(struct sluice_pgsink_log *log,
         return SLUICE_AGAIN;
     }
     SLUICE_TRY(add_delete(log, c, change->before, err));
-    return add_row(log, c, row, SLUICE_PGSINK_DO_PUT, err);
+    return add_row(log, c, row, SLUICE_APPLY_DO_PUT, err);
 }
 
-static sluice_status add_change(struct sluice_pgsink_log *log, struct sluice_pgsink_collapsed *c,
-                                const struct sluice_pgsink_change *change, struct sluice_error *err)
+static sluice_status add_change(struct sluice_apply_log *log, struct sluice_apply_collapsed *c,
+                                const struct sluice_apply_change *change, struct sluice_error *err)
 {
-    if (!is_keyed(c->stream)) {
+    if (!sluice_apply_is_keyed(c->table)) {
         if (change->op != 'I') {
             return SLUICE_AGAIN;
         }
         if (!grow_finals(c)) {
             return nomem(err);
         }
-        c->finals[c->count++] = (struct sluice_pgsink_final){
-            .tuple = change->after, .prefix = c->count, .todo = SLUICE_PGSINK_DO_ADD};
+        c->finals[c->count++] = (struct sluice_apply_final){
+            .tuple = change->after, .prefix = c->count, .todo = SLUICE_APPLY_DO_ADD};
         return SLUICE_OK;
     }
     switch (change->op) {
     case 'D':
         return add_delete(log, c, change->before, err);
     case 'I':
-        return add_row(log, c, change->after, SLUICE_PGSINK_DO_PUT, err);
+        return add_row(log, c, change->after, SLUICE_APPLY_DO_PUT, err);
     default:
         break;
     }
     if (change->key_change) {
         return add_key_change(log, c, change, err);
     }
-    if (change->partial || c->stream->write.write.mode == SLUICE_WRITE_UPDATE) {
+    if (change->partial || c->table->write->mode == SLUICE_WRITE_UPDATE) {
         return add_part(log, c, change, err);
     }
-    struct sluice_pgsink_final *e = entry_of(log, c, change->after);
+    struct sluice_apply_final *e = entry_of(log, c, change->after);
     if (e == NULL) {
         return nomem(err);
     }
     /* Where this part made the row, or removed it, it is put. */
-    if (e->todo != SLUICE_PGSINK_DO_PUT && e->todo != SLUICE_PGSINK_DO_DELETE) {
-        e->todo = SLUICE_PGSINK_DO_WHOLE;
+    if (e->todo != SLUICE_APPLY_DO_PUT && e->todo != SLUICE_APPLY_DO_DELETE) {
+        e->todo = SLUICE_APPLY_DO_WHOLE;
     }
     else {
-        e->todo = SLUICE_PGSINK_DO_PUT;
+        e->todo = SLUICE_APPLY_DO_PUT;
     }
     e->tuple = change->after;
     return SLUICE_OK;
@@ -382,16 +355,16 @@ static sluice_status add_change(struct sluice_pgsink_log *log, struct sluice_pgs
 /* ---- classes and order ---- */
 
 /* Which columns a tuple has. */
-static sluice_status classify(const struct sluice_pgsink_log *log,
-                              struct sluice_pgsink_collapsed *c, struct sluice_pgsink_final *e,
-                              unsigned char *mask, struct sluice_error *err)
+static sluice_status classify(const struct sluice_apply_log *log, struct sluice_apply_collapsed *c,
+                              struct sluice_apply_final *e, unsigned char *mask,
+                              struct sluice_error *err)
 {
-    const struct sluice_pgsink_table *t = c->stream->table;
+    const struct sluice_apply_table *t = c->table;
     const uint8_t *p = log->arena + e->tuple;
     for (uint32_t i = 0; i < t->column_count; i++) {
         int32_t n = 0;
         memcpy(&n, p, 4);
-        mask[i] = n != SLUICE_PGSINK_FIELD_UNSENT;
+        mask[i] = n != SLUICE_APPLY_UNSENT;
         p += 4 + (n > 0 ? n : 0);
     }
     for (uint32_t k = 0; k < c->class_count; k++) {
@@ -418,8 +391,8 @@ static sluice_status classify(const struct sluice_pgsink_log *log,
 
 static int by_key(const void *a, const void *b)
 {
-    const struct sluice_pgsink_final *x = a;
-    const struct sluice_pgsink_final *y = b;
+    const struct sluice_apply_final *x = a;
+    const struct sluice_apply_final *y = b;
     if (x->todo != y->todo) {
         return x->todo < y->todo ? -1 : 1;
     }
@@ -432,18 +405,18 @@ static int by_key(const void *a, const void *b)
     return x->tuple < y->tuple ? -1 : x->tuple > y->tuple;
 }
 
-static sluice_status finish(const struct sluice_pgsink_log *log, struct sluice_pgsink_collapsed *c,
+static sluice_status finish(const struct sluice_apply_log *log, struct sluice_apply_collapsed *c,
                             struct sluice_error *err)
 {
     sluice_status status = SLUICE_OK;
-    unsigned char *mask = malloc(c->stream->table->column_count + 1u);
+    unsigned char *mask = malloc(c->table->column_count + 1u);
     if (mask == NULL) {
         return nomem(err);
     }
     for (size_t i = 0; i < c->count && status == SLUICE_OK; i++) {
-        struct sluice_pgsink_final *e = &c->finals[i];
+        struct sluice_apply_final *e = &c->finals[i];
         c->by_todo[e->todo]++;
-        if (e->todo == SLUICE_PGSINK_DO_PART || e->todo == SLUICE_PGSINK_DO_TRY) {
+        if (e->todo == SLUICE_APPLY_DO_PART || e->todo == SLUICE_APPLY_DO_TRY) {
             status = classify(log, c, e, mask, err);
         }
     }
@@ -454,22 +427,22 @@ static sluice_status finish(const struct sluice_pgsink_log *log, struct sluice_p
     return status;
 }
 
-sluice_status sluice_pgsink_collapse(struct sluice_pgsink_log *log, size_t from, size_t to,
-                                     struct sluice_pgsink_collapsed **out, struct sluice_error *err)
+sluice_status sluice_apply_collapse(struct sluice_apply_log *log, size_t from, size_t to,
+                                    struct sluice_apply_collapsed **out, struct sluice_error *err)
 {
-    struct sluice_pgsink_collapsed *all = calloc(log->table_count + 1u, sizeof *all);
+    struct sluice_apply_collapsed *all = calloc(log->table_count + 1u, sizeof *all);
     sluice_status status = SLUICE_OK;
     if (all == NULL) {
         return nomem(err);
     }
     for (uint32_t i = 0; i < log->table_count; i++) {
-        all[i].stream = log->tables[i];
+        all[i].table = log->tables[i];
     }
     for (size_t i = from; i < to && status == SLUICE_OK; i++) {
-        const struct sluice_pgsink_change change = log->changes[i]; /* the arena may move */
-        struct sluice_pgsink_collapsed *c = &all[change.table];
-        if (change.op == 'X' || c->stream->table->key_count > KEYS_MAX ||
-            (c->count == 0 && !may_collapse(c->stream))) {
+        const struct sluice_apply_change change = log->changes[i]; /* the arena may move */
+        struct sluice_apply_collapsed *c = &all[change.table];
+        if (change.op == 'X' || c->table->key_count > KEYS_MAX ||
+            (c->count == 0 && !may_collapse(c->table))) {
             status = SLUICE_AGAIN;
         }
         else if (change.op != 0) {
@@ -480,7 +453,7 @@ sluice_status sluice_pgsink_collapse(struct sluice_pgsink_log *log, size_t from,
         status = finish(log, &all[i], err);
     }
     if (status != SLUICE_OK) {
-        sluice_pgsink_collapsed_free(all, log->table_count);
+        sluice_apply_collapsed_free(all, log->table_count);
         return status;
     }
     *out = all;
