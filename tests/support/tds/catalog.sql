@@ -1,5 +1,5 @@
--- What a database of the stand-in holds beside its tables: the T-SQL types as they were declared, and views and
--- functions of the names that clients ask for.
+-- What a database of the stand-in holds beside its tables: the T-SQL types as they were declared, values in their one
+-- form, conversions. What clients ask for by name is in views.sql.
 CREATE SCHEMA dbo;
 CREATE SCHEMA sys;
 CREATE SCHEMA tds;
@@ -7,23 +7,42 @@ CREATE SCHEMA tds;
 CREATE TABLE tds.columns (relid oid NOT NULL, attnum int NOT NULL, name text NOT NULL, type text NOT NULL,
   length int NOT NULL, "precision" int NOT NULL, scale int NOT NULL, max_length int NOT NULL,
   system_type_id int NOT NULL, is_nullable boolean NOT NULL, is_identity boolean NOT NULL,
-  is_computed boolean NOT NULL, definition text, PRIMARY KEY (relid, attnum));
+  is_computed boolean NOT NULL, definition text, default_name text, default_definition text,
+  PRIMARY KEY (relid, attnum));
 CREATE TABLE tds.settings (name text PRIMARY KEY, value text NOT NULL);
-INSERT INTO tds.settings VALUES ('snapshot_isolation_state', '1'), ('is_cdc_enabled', '0'), ('is_read_only', '0');
+INSERT INTO tds.settings VALUES ('snapshot_isolation_state', '1'), ('is_cdc_enabled', '0'),
+  ('is_read_committed_snapshot_on', '0'), ('is_read_only', '0');
+
+-- An error of SQL Server's, by its number, severity, state and text; errors.py makes it one.
+CREATE FUNCTION tds.fail(number int, severity int, state int, what text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '%|%|%|%', number, severity, state, what USING ERRCODE = 'TD000'; END $$;
+
+-- CHECK constraints are passed over while a bulk load that did not ask for them is on.
+CREATE FUNCTION tds.unchecked() RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT current_setting('tds.unchecked', true) IS NOT DISTINCT FROM '1' $$;
 
 -- Times in one form, rounded to their scale: ticks of 100 ns.
 CREATE FUNCTION tds.norm_time(v text, kind text, scale int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-  m text[] := regexp_match(v,
-    '^\s*(?:(\d{4})-(\d\d)-(\d\d))?[ T]*(?:(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d\d:\d\d)?\s*$');
+  m text[] := regexp_match(v, '^\s*(?:(\d{4})-?(\d\d)-?(\d\d))?[ T]*(?:(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?'
+    '\s*(Z|[+-]\d\d:\d\d)?\s*$');
   d date; ticks bigint; unit bigint; clock text;
 BEGIN
   IF v IS NULL THEN RETURN NULL; END IF;
-  IF m IS NULL THEN RAISE EXCEPTION 'Conversion failed when converting date and/or time from character string.'
-    USING ERRCODE = '22007'; END IF;
-  d := make_date(coalesce(m[1], '1900')::int, coalesce(m[2], '01')::int, coalesce(m[3], '01')::int);
-  IF kind IN ('datetime') AND d < DATE '1753-01-01' OR kind = 'smalldatetime' AND (d < DATE '1900-01-01' OR d > DATE '2079-06-06')
-  THEN RAISE EXCEPTION 'The conversion of a date resulted in an out-of-range value.' USING ERRCODE = '22008'; END IF;
+  IF m IS NULL THEN PERFORM tds.fail(241, 16, 1,
+    'Conversion failed when converting date and/or time from character string.'); END IF;
+  BEGIN
+    d := make_date(coalesce(m[1], '1900')::int, coalesce(m[2], '01')::int, coalesce(m[3], '01')::int);
+    PERFORM make_time(coalesce(m[4], '0')::int, coalesce(m[5], '0')::int, coalesce(m[6], '0')::int);
+    IF m[4] = '24' OR m[6] = '60' THEN RAISE datetime_field_overflow; END IF;
+  EXCEPTION WHEN datetime_field_overflow THEN
+    IF kind IN ('datetime', 'smalldatetime') THEN PERFORM tds.fail(242, 16, 3, 'The conversion of a varchar data type to a '
+      || kind || ' data type resulted in an out-of-range value.'); END IF;
+    PERFORM tds.fail(241, 16, 1, 'Conversion failed when converting date and/or time from character string.');
+  END;
+  IF kind = 'datetime' AND d < DATE '1753-01-01' OR kind = 'smalldatetime' AND (d < DATE '1900-01-01'
+    OR d > DATE '2079-06-06') THEN PERFORM tds.fail(242, 16, 3, 'The conversion of a varchar data type to a ' || kind
+    || ' data type resulted in an out-of-range value.'); END IF;
   ticks := ((coalesce(m[4], '0')::bigint * 60 + coalesce(m[5], '0')::bigint) * 60 + coalesce(m[6], '0')::bigint)
     * 10000000 + rpad(left(coalesce(m[7], '0'), 7), 7, '0')::bigint;
   IF kind = 'datetime' THEN
@@ -47,85 +66,253 @@ BEGIN
     ELSE to_char(d, 'YYYY-MM-DD ') || clock END;
 END $$;
 
-CREATE FUNCTION tds.norm_text(v text, size int, pad boolean, name text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-  IF size >= 0 AND length(v) > size THEN
-    IF length(rtrim(v)) > size THEN
-      RAISE EXCEPTION 'String or binary data would be truncated in column ''%''.', name USING ERRCODE = '22001';
-    END IF;
-    v := left(v, size);
+-- Length in UTF-16 units, as nvarchar counts.
+CREATE FUNCTION tds.units(v text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN octet_length(v) = length(v) THEN length(v)
+    ELSE length(v) + length(regexp_replace(v, '[\u0001-\uffff]', '', 'g')) END $$;
+
+-- What code page 1252 has of it; what it has not is a question mark, two where UTF-16 needs two units.
+CREATE FUNCTION tds.narrow(v text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN octet_length(v) = length(v) THEN v ELSE regexp_replace(regexp_replace(v,
+    '[^\u0001-\uffff]', '??', 'g'),
+    '[^\u0001-\u007f\u00a0-\u00ff€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]', '?', 'g') END $$;
+
+CREATE FUNCTION tds.truncated(place text, name text, kept text) RETURNS void LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN PERFORM tds.fail(2628, 16, 1, 'String or binary data would be truncated in table ''%db%.' || place
+  || ''', column ''' || name || '''. Truncated value: ''' || kept || '''.'); END $$;
+
+CREATE FUNCTION tds.fit_text(v text, size int, wide boolean, pad boolean, place text, name text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE bare text; BEGIN
+  IF NOT wide THEN v := tds.narrow(v); END IF;
+  IF size >= 0 AND tds.units(v) > size THEN
+    bare := rtrim(v, ' ');
+    IF tds.units(bare) > size THEN PERFORM tds.truncated(place, name, left(v, size)); END IF;
+    v := bare || repeat(' ', size - tds.units(bare));
   END IF;
-  RETURN CASE WHEN pad THEN rpad(v, size) ELSE v END;
+  RETURN CASE WHEN pad THEN v || repeat(' ', size - tds.units(v)) ELSE v END;
 END $$;
 
-CREATE FUNCTION tds.norm_bytes(v bytea, size int, pad boolean, name text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE FUNCTION tds.fit_bytes(v bytea, size int, pad boolean, place text, name text) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-  IF size >= 0 AND length(v) > size THEN
-    RAISE EXCEPTION 'String or binary data would be truncated in column ''%''.', name USING ERRCODE = '22001';
-  END IF;
+  IF size >= 0 AND length(v) > size THEN PERFORM tds.truncated(place, name, ''); END IF;
   RETURN CASE WHEN pad THEN v || decode(repeat('00', size - length(v)), 'hex') ELSE v END;
 END $$;
 
 CREATE SEQUENCE tds.rowversions START 2001;
 
--- ---- what clients ask for
+-- The trigger that brings the values of a table into their one form, by the columns that it has now.
+CREATE FUNCTION tds.renorm(rel regclass) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  c record; n text; body text := ''; place text; test text; named text := format('tds.norm_%s', rel::oid::text);
+BEGIN
+  SELECT CASE WHEN relpersistence = 't' THEN relname::text ELSE relnamespace::regnamespace::text || '.' || relname END
+    INTO place FROM pg_class WHERE oid = rel;
+  FOR c IN SELECT * FROM tds.columns WHERE relid = rel AND NOT is_computed ORDER BY attnum LOOP
+    n := 'NEW.' || quote_ident(c.name);
+    IF c.type IN ('date', 'time', 'datetime2', 'datetimeoffset') THEN
+      -- What is in its form already needs no function; a day beyond 28 is looked at.
+      test := CASE c.type WHEN 'time' THEN '' ELSE '[0-9]{3}[1-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])' END
+        || CASE WHEN c.type NOT IN ('date', 'time') THEN ' ' ELSE '' END
+        || CASE WHEN c.type = 'date' THEN '' ELSE '([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]' END
+        || CASE WHEN c.type <> 'date' AND c.scale > 0 THEN '\.[0-9]{' || c.scale || '}' ELSE '' END
+        || CASE WHEN c.type = 'datetimeoffset' THEN ' [+-](0[0-9]|1[0-3]):[0-5][0-9]' ELSE '' END;
+      body := body || format('IF %s !~ %L THEN %s := tds.norm_time(%s, %L, %s); END IF; ', n, '^' || test || '$', n, n,
+        c.type, c.scale);
+    ELSIF c.type IN ('datetime', 'smalldatetime') THEN
+      body := body || format('%s := tds.norm_time(%s, %L, %s); ', n, n, c.type, c.scale);
+    ELSIF c.type IN ('char', 'nchar', 'varchar', 'nvarchar') AND NOT (c.length < 0 AND c.type = 'nvarchar') THEN
+      body := body || format('IF %s THEN %s := tds.fit_text(%s, %s, %L, %L, %L, %L); END IF; ',
+        CASE WHEN c.type IN ('char', 'nchar') THEN n || ' IS NOT NULL'
+          WHEN c.type = 'nvarchar' THEN format('octet_length(%s) > %s', n, c.length)
+          WHEN c.length < 0 THEN format('octet_length(%s) <> length(%s)', n, n)
+          ELSE format('octet_length(%s) > %s OR octet_length(%s) <> length(%s)', n, c.length, n, n) END,
+        n, n, c.length, c.type LIKE 'n%', c.type IN ('char', 'nchar'), place, c.name);
+    ELSIF c.type IN ('binary', 'varbinary') AND c.length >= 0 THEN
+      body := body || format('IF length(%s) %s %s THEN %s := tds.fit_bytes(%s, %s, %L, %L, %L); END IF; ', n,
+        CASE c.type WHEN 'binary' THEN '<>' ELSE '>' END, c.length, n, n, c.length, c.type = 'binary', place, c.name);
+    ELSIF c.type IN ('rowversion', 'timestamp') THEN
+      body := body || format('%s := nextval(''tds.rowversions''); ', n);
+    ELSIF c.type = 'tinyint' THEN
+      body := body || format('IF %s NOT BETWEEN 0 AND 255 THEN PERFORM tds.fail(220, 16, 2, '
+        '''Arithmetic overflow error for data type tinyint, value = '' || %s || ''.''); END IF; ', n, n);
+    ELSIF c.type = 'bit' THEN
+      body := body || format('IF %s NOT IN (0, 1) THEN %s := 1; END IF; ', n, n);
+    ELSIF c.type IN ('money', 'smallmoney') THEN
+      body := body || format('IF %s NOT BETWEEN %s THEN PERFORM tds.fail(8115, 16, 4, '
+        '''Arithmetic overflow error converting numeric to data type %s.''); END IF; ', n, CASE c.type WHEN 'money'
+        THEN '-922337203685477.5808 AND 922337203685477.5807' ELSE '-214748.3648 AND 214748.3647' END, c.type);
+    END IF;
+  END LOOP;
+  EXECUTE format('DROP TRIGGER IF EXISTS tds_norm ON %s', rel);
+  IF body <> '' THEN
+    EXECUTE format('CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql AS %L', named,
+      'BEGIN ' || body || 'RETURN NEW; END');
+    EXECUTE format('CREATE TRIGGER tds_norm BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION %s()', rel, named);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER tds_norm', rel);  -- of bulk loads, too
+  END IF;
+END $$;
 
-CREATE VIEW sys.schemas AS SELECT nspname::text AS name, oid::int AS schema_id FROM pg_namespace
-  WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'tds');
-CREATE VIEW sys.tables AS SELECT c.relname::text AS name, c.oid::int AS object_id, c.relnamespace::int AS schema_id,
-  'U '::text AS type, 0::smallint AS is_ms_shipped, 0::smallint AS is_tracked_by_cdc, 0::smallint AS temporal_type,
-  0::smallint AS is_external
-  FROM pg_class c JOIN sys.schemas s ON s.schema_id = c.relnamespace::int
-  WHERE c.relkind = 'r' AND s.name <> 'sys';
-CREATE VIEW sys.views AS SELECT c.relname::text AS name, c.oid::int AS object_id, c.relnamespace::int AS schema_id,
-  0::smallint AS is_ms_shipped
-  FROM pg_class c JOIN sys.schemas s ON s.schema_id = c.relnamespace::int WHERE c.relkind = 'v' AND s.name <> 'sys';
-CREATE VIEW sys.types AS SELECT DISTINCT type AS name, system_type_id,
-  CASE type WHEN 'geography' THEN 130 ELSE system_type_id END AS user_type_id,
-  0::smallint AS is_user_defined FROM tds.columns WHERE system_type_id > 0;
-CREATE VIEW sys.columns AS SELECT c.relid::int AS object_id, c.name, row_number() OVER (PARTITION BY relid ORDER BY attnum)::int
-  AS column_id, c.system_type_id, CASE c.type WHEN 'geography' THEN 130 ELSE c.system_type_id END AS user_type_id, c.max_length::smallint AS max_length,
-  c."precision"::smallint AS "precision", c.scale::smallint AS scale, c.is_nullable::int::smallint AS is_nullable,
-  c.is_identity::int::smallint AS is_identity, c.is_computed::int::smallint AS is_computed,
-  0::smallint AS is_sparse, 0::smallint AS is_hidden, NULL::text AS collation_name FROM tds.columns c
-  JOIN pg_class t ON t.oid = c.relid;
--- The primary key is clustered, unless another index was said to be.
-CREATE VIEW tds.indexes AS SELECT i.*, i.indisclustered OR i.indisprimary AND NOT EXISTS (SELECT 1 FROM pg_index o
-  WHERE o.indrelid = i.indrelid AND o.indisclustered) AS clustered FROM pg_index i;
-CREATE VIEW sys.indexes AS SELECT i.indrelid::int AS object_id, x.relname::text AS name, CASE WHEN i.clustered THEN 1
-  ELSE i.indexrelid::int END AS index_id, CASE WHEN i.clustered THEN 1 ELSE 2 END::smallint AS type,
-  CASE WHEN i.clustered THEN 'CLUSTERED' ELSE 'NONCLUSTERED' END AS type_desc,
-  i.indisunique::int::smallint AS is_unique, i.indisprimary::int::smallint AS is_primary_key, 0::smallint AS is_disabled,
-  (i.indpred IS NOT NULL)::int::smallint AS has_filter
-  FROM tds.indexes i JOIN pg_class x ON x.oid = i.indexrelid;
-CREATE VIEW sys.index_columns AS SELECT i.indrelid::int AS object_id, CASE WHEN i.clustered THEN 1
-  ELSE i.indexrelid::int END AS index_id, k.n::int AS index_column_id, k.n::smallint AS key_ordinal,
-  (SELECT c.column_id FROM sys.columns c JOIN tds.columns t ON t.relid = i.indrelid AND t.attnum = k.attnum
-    WHERE c.object_id = i.indrelid::int AND c.name = t.name) AS column_id, 0::smallint AS is_included_column
-  FROM tds.indexes i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k(attnum, n);
-CREATE VIEW sys.partitions AS SELECT oid::int AS object_id, 1 AS index_id, 1 AS partition_number,
-  oid::bigint AS partition_id, oid::bigint AS hobt_id,
-  greatest(reltuples, 0)::bigint AS rows FROM pg_class WHERE relkind = 'r';
-CREATE VIEW sys.allocation_units AS SELECT oid::bigint AS container_id, 1::smallint AS type, 'IN_ROW_DATA'::text AS type_desc,
-  pg_table_size(oid) / 8192 AS total_pages, pg_table_size(oid) / 8192 AS used_pages,
-  pg_table_size(oid) / 8192 AS data_pages FROM pg_class WHERE relkind = 'r';
-CREATE VIEW sys.dm_db_partition_stats AS SELECT oid::int AS object_id, 1 AS index_id, greatest(reltuples, 0)::bigint AS row_count,
-  relpages::bigint AS used_page_count FROM pg_class WHERE relkind = 'r';
-CREATE VIEW sys.databases AS SELECT current_database()::text AS name, 5 AS database_id,
-  (SELECT value::smallint FROM tds.settings s WHERE s.name = 'snapshot_isolation_state') AS snapshot_isolation_state,
-  (SELECT value::smallint FROM tds.settings s WHERE s.name = 'is_cdc_enabled') AS is_cdc_enabled,
-  (SELECT value::smallint FROM tds.settings s WHERE s.name = 'is_read_only') AS is_read_only,
-  0::smallint AS is_read_committed_snapshot_on, 'ONLINE'::text AS state_desc;
+-- What is dropped leaves nothing behind.
+CREATE FUNCTION tds.forget() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE o record; BEGIN
+  FOR o IN SELECT objid, objsubid, object_type FROM pg_event_trigger_dropped_objects()
+    WHERE object_type IN ('table', 'table column', 'view') LOOP
+    DELETE FROM tds.columns WHERE relid = o.objid AND (o.objsubid = 0 OR attnum = o.objsubid);
+    IF o.objsubid = 0 THEN EXECUTE format('DROP FUNCTION IF EXISTS tds.norm_%s()', o.objid); END IF;
+  END LOOP;
+END $$;
+CREATE EVENT TRIGGER tds_forget ON sql_drop EXECUTE FUNCTION tds.forget();
 
-CREATE FUNCTION sys.db_name() RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_database()::text $$;
-CREATE FUNCTION sys.object_id(name text) RETURNS int LANGUAGE sql STABLE AS $$
-  SELECT to_regclass(translate(name, '[]', '""'))::oid::int $$;
-CREATE FUNCTION sys.schema_name(id int) RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT name FROM sys.schemas WHERE schema_id = id $$;
-CREATE FUNCTION sys.serverproperty(name text) RETURNS text LANGUAGE sql STABLE AS $$
-  SELECT CASE lower(name) WHEN 'productversion' THEN '16.0.1000.6' WHEN 'engineedition' THEN '3'
-    WHEN 'edition' THEN 'stand-in' END $$;
-CREATE FUNCTION sys.has_perms_by_name(name text, kind text, permission text) RETURNS int LANGUAGE sql STABLE AS $$
-  SELECT 1 $$;
-CREATE FUNCTION sys.isnull(anyelement, anyelement) RETURNS anyelement LANGUAGE sql AS $$ SELECT coalesce($1, $2) $$;
-CREATE FUNCTION sys.len(v text) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT length(rtrim(v)) $$;
+-- ---- clocks and conversions
+
+CREATE FUNCTION tds.clock(zone text, scale int) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT CASE scale WHEN 3 THEN to_char(statement_timestamp() AT TIME ZONE zone, 'YYYY-MM-DD HH24:MI:SS.MS')
+    ELSE to_char(statement_timestamp() AT TIME ZONE zone, 'YYYY-MM-DD HH24:MI:SS.US') || '0' END $$;
+CREATE FUNCTION tds.cast_text(v text, size int, wide boolean, pad boolean) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF NOT wide THEN v := tds.narrow(v); END IF;
+  WHILE size >= 0 AND tds.units(v) > size LOOP v := left(v, greatest(length(v) - (tds.units(v) - size + 1) / 2, 0)); END LOOP;
+  RETURN CASE WHEN pad THEN v || repeat(' ', size - tds.units(v)) ELSE v END;
+END $$;
+CREATE FUNCTION tds.cast_bytes(v bytea, size int, pad boolean) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN size < 0 THEN v WHEN length(v) > size THEN substr(v, 1, size)
+    WHEN pad THEN v || decode(repeat('00', size - length(v)), 'hex') ELSE v END $$;
+CREATE FUNCTION tds.cast_bytes(v int, size int, pad boolean) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN size < 4 AND size >= 0 THEN substr(int4send(v), 5 - size) WHEN pad THEN
+    decode(repeat('00', size - 4), 'hex') || int4send(v) ELSE int4send(v) END $$;
+CREATE FUNCTION tds.cast_bytes(v bigint, size int, pad boolean) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN size < 8 AND size >= 0 THEN substr(int8send(v), 9 - size) WHEN pad THEN
+    decode(repeat('00', size - 8), 'hex') || int8send(v) ELSE int8send(v) END $$;
+CREATE FUNCTION tds.cast_bytes(v text, size int, pad boolean) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+  SELECT tds.cast_bytes(convert_to(tds.narrow(v), 'WIN1252'), size, pad) $$;
+CREATE FUNCTION tds.cast_bytes(v uuid, size int, pad boolean) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+  SELECT tds.cast_bytes((SELECT substr(b, 4, 1) || substr(b, 3, 1) || substr(b, 2, 1) || substr(b, 1, 1) || substr(b, 6, 1)
+    || substr(b, 5, 1) || substr(b, 8, 1) || substr(b, 7, 1) || substr(b, 9) FROM (SELECT uuid_send(v) AS b) one),
+    size, pad) $$;
+CREATE FUNCTION tds.styled(v bytea, style int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE style WHEN 1 THEN '0x' || upper(encode(v, 'hex')) WHEN 2 THEN upper(encode(v, 'hex'))
+    ELSE convert_from(v, 'WIN1252') END $$;
+CREATE FUNCTION tds.styled(v anyelement, style int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT v::text $$;
+CREATE FUNCTION tds.cast_bit(v anyelement) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE lower(v::text) WHEN 'true' THEN 1 WHEN 'false' THEN 0 WHEN '0' THEN 0 ELSE (v::text::numeric <> 0)::int
+    END::smallint $$;
+
+-- ---- definitions
+
+-- What a value becomes when the column's type is changed; what does not fit is an error.
+CREATE FUNCTION tds.convert(v anyelement, kind text, size int, scale int, place text, name text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF kind IN ('date', 'time', 'datetime', 'smalldatetime', 'datetime2', 'datetimeoffset') THEN
+    RETURN tds.norm_time(v::text, kind, scale);
+  ELSIF kind IN ('char', 'nchar', 'varchar', 'nvarchar') THEN
+    RETURN tds.fit_text(v::text, size, left(kind, 1) = 'n', kind IN ('char', 'nchar'), place, name);
+  ELSIF kind IN ('binary', 'varbinary') AND size >= 0 AND pg_typeof(v) = 'bytea'::regtype
+    AND length(v::text::bytea) > size THEN PERFORM tds.truncated(place, name, '');
+  END IF;
+  RETURN v::text;
+END $$;
+CREATE FUNCTION tds.dependent(rel regclass, col text) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT regexp_replace(coalesce(k.conname::text, x.relname::text), ' @[0-9]+$', '') FROM pg_attribute a
+    LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND a.attnum = ANY (k.conkey)
+    LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND a.attnum = ANY (i.indkey)
+    LEFT JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE a.attrelid = rel AND a.attname = col AND coalesce(k.conname, x.relname) IS NOT NULL LIMIT 1 $$;
+CREATE FUNCTION tds.must_have(rel regclass, col text, verb text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM tds.columns WHERE relid = rel AND name = col) THEN
+    PERFORM tds.fail(4924, 16, 1, format('ALTER TABLE %s COLUMN failed because column ''%s'' does not exist in table ''%s''.',
+      verb, col, (SELECT relname FROM pg_class WHERE oid = rel)));
+  END IF;
+END $$;
+CREATE FUNCTION tds.droppable(rel regclass, col text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE other text := tds.dependent(rel, col); BEGIN
+  PERFORM tds.must_have(rel, col, 'DROP');
+  other := coalesce(other, (SELECT default_name FROM tds.columns WHERE relid = rel AND name = col
+    AND default_definition IS NOT NULL));
+  IF other IS NOT NULL THEN
+    PERFORM tds.fail(5074, 16, 1, format('The object ''%s'' is dependent on column ''%s''.', other, col));
+  END IF;
+END $$;
+CREATE FUNCTION tds.alterable(rel regclass, col text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE c tds.columns; BEGIN
+  PERFORM tds.must_have(rel, col, 'ALTER');
+  SELECT * INTO c FROM tds.columns WHERE relid = rel AND name = col;
+  IF c.type IN ('rowversion', 'timestamp') OR c.is_computed THEN
+    PERFORM tds.fail(4928, 16, 1, format('Cannot alter column ''%s'' because it is ''%s''.', col,
+      CASE WHEN c.is_computed THEN 'COMPUTED' ELSE 'timestamp' END));
+  END IF;
+  IF EXISTS (SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+    WHERE i.indrelid = rel AND a.attname = col AND i.indisprimary) THEN
+    PERFORM tds.fail(5074, 16, 1, format('The object ''%s'' is dependent on column ''%s''.', tds.dependent(rel, col), col));
+  END IF;
+END $$;
+CREATE FUNCTION tds.create_index(rel regclass, name text, is_unique boolean, body text, clustered boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = rel
+    AND regexp_replace(x.relname, ' @[0-9]+$', '') = name) THEN
+    PERFORM tds.fail(1913, 16, 1, format('The operation failed because an index or statistics with name ''%s'' already exists'
+      ' on table ''%s''.', name, rel));
+  END IF;
+  EXECUTE format('CREATE %s INDEX %I %s', CASE WHEN is_unique THEN 'UNIQUE' ELSE '' END, name || ' @' || rel::oid::text, body);
+  IF clustered THEN EXECUTE format('ALTER TABLE %s CLUSTER ON %I', rel, name || ' @' || rel::oid::text); END IF;
+END $$;
+CREATE FUNCTION tds.drop_index(rel regclass, name text, may_miss boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE found oid; BEGIN
+  SELECT x.oid INTO found FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = rel
+    AND regexp_replace(x.relname, ' @[0-9]+$', '') = name;
+  IF found IS NOT NULL THEN EXECUTE format('DROP INDEX %s', found::regclass);
+  ELSIF NOT may_miss THEN
+    PERFORM tds.fail(3701, 11, 7, format('Cannot drop the index ''%s.%s'', because it does not exist or you do not have'
+      ' permission.', rel, name));
+  END IF;
+END $$;
+CREATE FUNCTION tds.drop_constraint(rel regclass, name text, may_miss boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE col text; BEGIN
+  SELECT c.name INTO col FROM tds.columns c WHERE c.relid = rel AND c.default_name = drop_constraint.name;
+  IF col IS NOT NULL THEN
+    EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT', rel, col);
+    UPDATE tds.columns c SET default_name = NULL, default_definition = NULL WHERE c.relid = rel AND c.name = col;
+  ELSIF EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conrelid = rel AND k.conname = name) THEN
+    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', rel, name);
+  ELSIF NOT may_miss THEN
+    PERFORM tds.fail(3728, 16, 1, format('''%s'' is not a constraint.', name));
+  END IF;
+END $$;
+CREATE FUNCTION tds.rename(what text, named text, kind text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE p text[] := tds.parts(what); n int := array_length(p, 1); rel oid; col text; BEGIN
+  IF upper(coalesce(kind, 'OBJECT')) = 'COLUMN' THEN
+    rel := tds.relation((SELECT string_agg('[' || replace(x, ']', ']]') || ']', '.') FROM unnest(p[1:n - 1]) x));
+    SELECT name INTO col FROM tds.columns WHERE relid = rel AND lower(name) = lower(p[n]);
+    IF col IS NULL THEN PERFORM tds.fail(15248, 11, 1, 'Either the parameter @objname is ambiguous or the claimed @objtype'
+      ' (COLUMN) is wrong.'); END IF;
+    IF EXISTS (SELECT 1 FROM tds.columns WHERE relid = rel AND name = named) THEN PERFORM tds.fail(15335, 11, 1,
+      format('Error: The new name ''%s'' is already in use as a COLUMN name and would cause a duplicate that is not'
+      ' permitted.', named)); END IF;
+    EXECUTE format('ALTER TABLE %s RENAME COLUMN %I TO %I', rel::regclass, col, named);
+    UPDATE tds.columns SET name = named WHERE relid = rel AND name = col;
+    PERFORM tds.renorm(rel);
+  ELSIF upper(coalesce(kind, 'OBJECT')) = 'INDEX' THEN
+    rel := tds.relation((SELECT string_agg('[' || replace(x, ']', ']]') || ']', '.') FROM unnest(p[1:n - 1]) x));
+    EXECUTE (SELECT format('ALTER INDEX %s RENAME TO %I', x.oid::regclass, named || coalesce(substring(x.relname
+      FROM ' @[0-9]+$'), '')) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = rel
+      AND regexp_replace(x.relname, ' @[0-9]+$', '') = p[n]);
+  ELSE
+    rel := tds.relation(what);
+    IF rel IS NULL AND EXISTS (SELECT 1 FROM pg_constraint WHERE conname = p[n] AND conrelid <> 0) THEN
+      EXECUTE (SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', conrelid::regclass, p[n], named) FROM pg_constraint
+        WHERE conname = p[n] AND conrelid <> 0 LIMIT 1);
+      RETURN;
+    END IF;
+    IF rel IS NULL THEN PERFORM tds.fail(15225, 11, 1, format('No item by the name of ''%s'' could be found in the current'
+      ' database ''%%db%%'', given that @itemtype was input as ''%s''.', what, coalesce(kind, '(null)'))); END IF;
+    IF EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = named AND c.relnamespace = (SELECT relnamespace FROM pg_class
+      WHERE oid = rel)) THEN PERFORM tds.fail(15335, 11, 1, format('Error: The new name ''%s'' is already in use as a object'
+      ' name and would cause a duplicate that is not permitted.', named)); END IF;
+    EXECUTE format('ALTER TABLE %s RENAME TO %I', rel::regclass, named);
+    PERFORM tds.renorm(rel);
+  END IF;
+END $$;

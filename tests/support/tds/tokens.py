@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .tsqltypes import COLLATION, TsqlType, encode, type_info
 
-MORE, ERROR, COUNT, ATTENTION = 1, 2, 0x10, 0x20
+MORE, ERROR, IN_TRANSACTION, COUNT, ATTENTION = 1, 2, 4, 0x10, 0x20
 SERVER = "STANDIN"
 
 
@@ -17,6 +18,7 @@ class Column:
     type: TsqlType
     nullable: bool = True
     identity: bool = False
+    computed: bool = False
 
 
 def b_varchar(text: str) -> bytes:
@@ -63,7 +65,7 @@ def column_metadata(columns: list[Column]) -> bytes:
     out = struct.pack("<BH", 0x81, len(columns))
     for column in columns:
         usertype = 80 if column.type.name in ("rowversion", "timestamp") else 0
-        flags = (1 if column.nullable else 0) | (0x10 if column.identity else 8)
+        flags = (1 if column.nullable else 0) | (0x10 if column.identity else 0x20 if column.computed else 8)
         out += struct.pack("<IH", usertype, flags) + type_info(column.type)
         if column.type.name in ("text", "ntext", "image"):
             out += b"\x01" + us_varchar("t")
@@ -71,14 +73,19 @@ def column_metadata(columns: list[Column]) -> bytes:
     return out
 
 
-def row(columns: list[Column], values: list[str | None]) -> bytes:
-    """ROW, or NBCROW where many values are NULL."""
-    nulls = sum(value is None for value in values)
-    if nulls * 2 > len(values):
-        bitmap = bytearray((len(values) + 7) // 8)
-        for i, value in enumerate(values):
-            if value is None:
-                bitmap[i >> 3] |= 1 << (i & 7)
-        return b"\xd2" + bytes(bitmap) + b"".join(
-            encode(c.type, v) for c, v in zip(columns, values, strict=True) if v is not None)
-    return b"\xd1" + b"".join(encode(c.type, v) for c, v in zip(columns, values, strict=True))
+def null_row(encoders: list[Callable[[str], bytes]], values: Sequence[bytes | None]) -> bytes:
+    """NBCROW: a row of which many values are NULL."""
+    bitmap = bytearray((len(values) + 7) // 8)
+    for i, value in enumerate(values):
+        if value is None:
+            bitmap[i >> 3] |= 1 << (i & 7)
+    return b"\xd2" + bytes(bitmap) + b"".join(
+        encoders[i](value.decode()) for i, value in enumerate(values) if value is not None)
+
+
+def return_value(ordinal: int, name: str, t: TsqlType, text: str | None) -> bytes:
+    """An OUTPUT parameter."""
+    if t.name in ("text", "ntext", "image"):
+        t = TsqlType({"text": "varchar", "ntext": "nvarchar", "image": "varbinary"}[t.name], -1)
+    named = b_varchar("@" + name if name else "")
+    return (struct.pack("<BH", 0xAC, ordinal) + named + b"\x01" + struct.pack("<IH", 0, 9) + type_info(t) + encode(t, text))

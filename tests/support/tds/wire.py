@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 
-BATCH, RPC, REPLY, ATTENTION, BULK, LOGIN7, PRELOGIN = 0x01, 0x03, 0x04, 0x06, 0x07, 0x10, 0x12
+BATCH, RPC, REPLY, ATTENTION, BULK, TRANSACTION, LOGIN7, PRELOGIN = 0x01, 0x03, 0x04, 0x06, 0x07, 0x0E, 0x10, 0x12
 
 
 class Closed(Exception):
