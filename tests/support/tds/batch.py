@@ -60,9 +60,40 @@ Node = Plain | Block | If | While | Try | Declare
 
 # Verbs that begin a statement.
 STARTS = {
-    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SET", "IF", "BEGIN", "COMMIT", "ROLLBACK", "SAVE", "DECLARE", "EXEC",
-    "EXECUTE", "THROW", "RAISERROR", "PRINT", "RETURN", "WHILE", "BREAK", "CONTINUE", "CREATE", "ALTER", "DROP", "TRUNCATE",
-    "USE", "WITH", "GRANT", "DENY", "REVOKE", "WAITFOR", "DBCC", "CHECKPOINT", "KILL",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
+    "SET",
+    "IF",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "SAVE",
+    "DECLARE",
+    "EXEC",
+    "EXECUTE",
+    "THROW",
+    "RAISERROR",
+    "PRINT",
+    "RETURN",
+    "WHILE",
+    "BREAK",
+    "CONTINUE",
+    "CREATE",
+    "ALTER",
+    "DROP",
+    "TRUNCATE",
+    "USE",
+    "WITH",
+    "GRANT",
+    "DENY",
+    "REVOKE",
+    "WAITFOR",
+    "DBCC",
+    "CHECKPOINT",
+    "KILL",
 }
 ENDS = {"END", "ELSE"}
 TO_THE_END = {"VIEW", "PROCEDURE", "PROC", "FUNCTION", "TRIGGER"}
@@ -222,9 +253,13 @@ class Parser:
             return "TO" not in taken if word != "TO" else True
         if lead == "MERGE" or (lead == "CREATE" and self.word_in(begun) in TO_THE_END):
             return True
-        allowed = {"INSERT": {"SELECT", "EXEC", "EXECUTE", "WITH"}, "UPDATE": {"SET"},
-                   "WITH": {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SET"},
-                   "ALTER": {"ALTER", "DROP", "SET"}, "DECLARE": set()}.get(lead, set())
+        allowed = {
+            "INSERT": {"SELECT", "EXEC", "EXECUTE", "WITH"},
+            "UPDATE": {"SET"},
+            "WITH": {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SET"},
+            "ALTER": {"ALTER", "DROP", "SET"},
+            "DECLARE": set(),
+        }.get(lead, set())
         if word not in allowed or word in taken:
             return False
         if lead == "WITH":

@@ -67,17 +67,32 @@ def read_columns(cursor: Cursor) -> list[BulkColumn]:
 
 def read_type(cursor: Cursor) -> tuple[TsqlType, int, int]:
     code = cursor.number("B")
-    fixed = {0x30: ("tinyint", 1), 0x32: ("bit", 1), 0x34: ("smallint", 2), 0x38: ("int", 4), 0x7F: ("bigint", 8),
-             0x3B: ("real", 4), 0x3E: ("float", 8), 0x3C: ("money", 8), 0x7A: ("smallmoney", 4), 0x3D: ("datetime", 8),
-             0x3A: ("smalldatetime", 4)}
+    fixed = {
+        0x30: ("tinyint", 1),
+        0x32: ("bit", 1),
+        0x34: ("smallint", 2),
+        0x38: ("int", 4),
+        0x7F: ("bigint", 8),
+        0x3B: ("real", 4),
+        0x3E: ("float", 8),
+        0x3C: ("money", 8),
+        0x7A: ("smallmoney", 4),
+        0x3D: ("datetime", 8),
+        0x3A: ("smalldatetime", 4),
+    }
     if code in fixed:
         name, size = fixed[code]
         return TsqlType(name), code, size
     if code in (0x26, 0x68, 0x6D, 0x6E, 0x6F, 0x24):
         size = cursor.number("B")
-        name = {0x26: INT_NAMES.get(size, "int"), 0x68: "bit", 0x6D: "real" if size == 4 else "float",
-                0x6E: "money" if size == 8 else "smallmoney", 0x6F: "datetime" if size == 8 else "smalldatetime",
-                0x24: "uniqueidentifier"}[code]
+        name = {
+            0x26: INT_NAMES.get(size, "int"),
+            0x68: "bit",
+            0x6D: "real" if size == 4 else "float",
+            0x6E: "money" if size == 8 else "smallmoney",
+            0x6F: "datetime" if size == 8 else "smalldatetime",
+            0x24: "uniqueidentifier",
+        }[code]
         return TsqlType(name), code, size
     if code in (0x6A, 0x6C):
         size = cursor.number("B")
@@ -97,7 +112,9 @@ def read_type(cursor: Cursor) -> tuple[TsqlType, int, int]:
         size = cursor.number("H")
         if code not in (0xAD, 0xA5):
             cursor.take(5)
-        name = {0xAF: "char", 0xA7: "varchar", 0xEF: "nchar", 0xE7: "nvarchar", 0xAD: "binary", 0xA5: "varbinary"}[code]
+        name = {0xAF: "char", 0xA7: "varchar", 0xEF: "nchar", 0xE7: "nvarchar", 0xAD: "binary", 0xA5: "varbinary"}[
+            code
+        ]
         return TsqlType(name, -1 if size == 0xFFFF else size // (2 if name[0] == "n" else 1)), code, size
     raise ValueError(f"type 0x{code:02x} is not taken")
 
@@ -143,8 +160,11 @@ def text_of(t: TsqlType, data: bytes) -> str:
     if n in ("real", "float"):
         return repr(struct.unpack("<f" if n == "real" else "<d", data)[0])
     if n in ("money", "smallmoney"):
-        units = struct.unpack("<i", data)[0] if n == "smallmoney" else (
-            struct.unpack("<i", data[:4])[0] << 32 | struct.unpack("<I", data[4:])[0])
+        units = (
+            struct.unpack("<i", data)[0]
+            if n == "smallmoney"
+            else (struct.unpack("<i", data[:4])[0] << 32 | struct.unpack("<I", data[4:])[0])
+        )
         return f"{'-' if units < 0 else ''}{abs(units) // 10000}.{abs(units) % 10000:04d}"
     if n == "decimal":
         units = str(int.from_bytes(data[1:], "little")).rjust(t.scale + 1, "0")
@@ -269,16 +289,28 @@ def load(engine: Engine, target: tuple[Table, list[str], set[str]], data: bytes)
     table, names, options = target
     cursor = Cursor(data)
     columns = read_columns(cursor)
-    kept = {row[0]: row for row in engine.values(
-        "SELECT c.name, c.type, c.scale, c.is_identity, pg_get_expr(d.adbin, d.adrelid) FROM tds.columns c LEFT JOIN pg_attrdef d"
-        " ON d.adrelid = c.relid AND d.adnum = c.attnum AND NOT c.is_computed AND c.default_definition IS NOT NULL"
-        " WHERE c.relid = to_regclass($1)", [table.sql])}
+    kept = {
+        row[0]: row
+        for row in engine.values(
+            "SELECT c.name, c.type, c.scale, c.is_identity, pg_get_expr(d.adbin, d.adrelid) FROM"
+            " tds.columns c LEFT JOIN pg_attrdef d"
+            " ON d.adrelid = c.relid AND d.adnum = c.attnum AND NOT c.is_computed AND c.default_definition IS NOT NULL"
+            " WHERE c.relid = to_regclass($1)",
+            [table.sql],
+        )
+    }
     for column in columns:
         if column.name not in kept:
             raise ServerError(f"Invalid column name '{column.name}'.", 207, 16, 1)
         if kept[column.name][3] == "t" and engine.identity_insert != table:
-            raise ServerError(f"Cannot insert explicit value for identity column in table '{table.name}' when IDENTITY_INSERT is"
-                              " set to OFF.", 544, 16, 1, "")
+            raise ServerError(
+                f"Cannot insert explicit value for identity column in table '{table.name}' when IDENTITY_INSERT is"
+                " set to OFF.",
+                544,
+                16,
+                1,
+                "",
+            )
     rows = read_rows(cursor, [taker(c, int(kept[c.name][2] or 0)) for c in columns])
     if "KEEP_NULLS" not in options:
         for place, column in enumerate(columns):
@@ -310,7 +342,9 @@ def _defaults(engine: Engine, rows: list[list[str | None]], place: int, default:
 def _copy(engine: Engine, rows: list[list[str | None]]) -> None:
     conn = engine.pg.pgconn
     for begun in range(0, len(rows), 2000):
-        text = "".join("\t".join(["\\N" if v is None else v for v in row]) + "\n" for row in rows[begun : begun + 2000])
+        text = "".join(
+            "\t".join(["\\N" if v is None else v for v in row]) + "\n" for row in rows[begun : begun + 2000]
+        )
         while not conn.put_copy_data(text.encode()):
             _drain(conn)
         while conn.flush():

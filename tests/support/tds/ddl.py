@@ -94,7 +94,7 @@ class Reader:
 
     def type(self) -> TsqlType:
         text = self.name()
-        while self.peek() == "." :
+        while self.peek() == ".":
             self.at += 1
             text = self.name()
         if self.peek() == "(" and text.lower() not in ("text", "int"):
@@ -120,7 +120,9 @@ def declared(text: str) -> TsqlType:
     try:
         return parse_type(text)
     except ValueError:
-        raise NotTaken(f"Column, parameter, or variable: Cannot find data type {text.partition('(')[0]}.", 2715) from None
+        raise NotTaken(
+            f"Column, parameter, or variable: Cannot find data type {text.partition('(')[0]}.", 2715
+        ) from None
 
 
 def parts_of(tokens: Tokens) -> list[Tokens]:
@@ -166,8 +168,11 @@ def _column_part(reader: Reader, made: ColumnMade, constraint: str, table: Table
     elif reader.taken("COLLATE"):
         reader.name()
     elif reader.taken("IDENTITY"):
-        seed = [int("".join(token.text for token in part)) for part in parts_of(reader.group())] if reader.peek() == "(" else [
-            1, 1]
+        seed = (
+            [int("".join(token.text for token in part)) for part in parts_of(reader.group())]
+            if reader.peek() == "("
+            else [1, 1]
+        )
         made.identity, made.nullable = (seed[0], seed[1]), False
     elif reader.taken("PRIMARY", "KEY"):
         made.primary, made.nullable = True, False
@@ -262,10 +267,12 @@ def note(table: Table, c: ColumnMade) -> str:
     where = f"attrelid = {literal(table.sql)}::regclass AND attname = {literal(c.name)} AND NOT attisdropped"
     precision = t.precision or {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "bit": 1}.get(t.name, 0)
     texts = [literal(text) if text else "NULL" for text in (c.computed, c.default_name, c.default_text)]
-    return ("INSERT INTO tds.columns SELECT attrelid, attnum, attname, "
-            f"{literal(t.name)}, {t.length}, {precision}, {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]},"
-            f" {c.nullable}, {bool(c.identity)}, {c.computed is not None}, {', '.join(texts)}"
-            f" FROM pg_attribute WHERE {where}")
+    return (
+        "INSERT INTO tds.columns SELECT attrelid, attnum, attname, "
+        f"{literal(t.name)}, {t.length}, {precision}, {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]},"
+        f" {c.nullable}, {bool(c.identity)}, {c.computed is not None}, {', '.join(texts)}"
+        f" FROM pg_attribute WHERE {where}"
+    )
 
 
 def renorm(table: Table) -> str:
@@ -288,8 +295,13 @@ def create_table(reader: Reader) -> list[str]:
     names = [c.name for c in columns]
     for name in names:
         if names.count(name) > 1:
-            raise NotTaken("Column names in each table must be unique. Column name"
-                           f" '{name}' in table '{table.name}' is specified more than once.", 2705, 16, 3)
+            raise NotTaken(
+                "Column names in each table must be unique. Column name"
+                f" '{name}' in table '{table.name}' is specified more than once.",
+                2705,
+                16,
+                3,
+            )
     parts_made = [c.definition() for c in columns] + [text for c in columns for text in c.constraints] + constraints
     keyed = [text for text in parts_made if "PRIMARY KEY (" in text and not text.startswith('"')]
     if keyed and "CONSTRAINT" not in keyed[0].split("PRIMARY")[0]:
@@ -315,20 +327,28 @@ def alter_table(reader: Reader) -> list[str]:
                     out.append(_now_not_null(table))
             else:
                 made = column(part, table)
-                out += [f"{head} ADD COLUMN {made.definition()}", *(f"{head} ADD {text}" for text in made.constraints),
-                        note(table, made)]
+                out += [
+                    f"{head} ADD COLUMN {made.definition()}",
+                    *(f"{head} ADD {text}" for text in made.constraints),
+                    note(table, made),
+                ]
         return [*out, renorm(table)]
     if reader.taken("ALTER", "COLUMN"):
         return alter_column(reader, table, head)
     if reader.taken("DROP", "COLUMN"):
         exists = "IF EXISTS " if reader.taken("IF", "EXISTS") else ""
         names = [part[-1].value for part in parts_of(reader.tokens[reader.at :])]
-        return [f"SELECT tds.droppable({literal(table.sql)}::regclass, {literal(name)})" for name in names] + [
-            f"{head} DROP COLUMN {exists}{quoted(name)} RESTRICT" for name in names] + [renorm(table)]
+        return (
+            [f"SELECT tds.droppable({literal(table.sql)}::regclass, {literal(name)})" for name in names]
+            + [f"{head} DROP COLUMN {exists}{quoted(name)} RESTRICT" for name in names]
+            + [renorm(table)]
+        )
     if reader.taken("DROP", "CONSTRAINT") or reader.taken("DROP"):
         exists = reader.taken("IF", "EXISTS")
-        return [f"SELECT tds.drop_constraint({literal(table.sql)}::regclass, {literal(part[-1].value)}, {exists})"
-                for part in parts_of(reader.tokens[reader.at :])]
+        return [
+            f"SELECT tds.drop_constraint({literal(table.sql)}::regclass, {literal(part[-1].value)}, {exists})"
+            for part in parts_of(reader.tokens[reader.at :])
+        ]
     if reader.peek() in ("REBUILD", "SET"):
         return ["SELECT 1 WHERE false"]
     if reader.taken("CHECK", "CONSTRAINT") or reader.taken("NOCHECK", "CONSTRAINT"):
@@ -340,14 +360,18 @@ def add_default(table: Table, head: str, part: Tokens) -> list[str]:
     at = next(i for i, token in enumerate(part) if token.upper == "FOR")
     value, name, constraint = part[3:at], part[at + 1].value, part[1].value
     text = "(" + " ".join(token.text for token in value) + ")"
-    return [f"{head} ALTER COLUMN {quoted(name)} SET DEFAULT {render_tokens(value)}",
-            f"UPDATE tds.columns SET default_name = {literal(constraint)}, default_definition = {literal(text)}"
-            f" WHERE relid = {literal(table.sql)}::regclass AND name = {literal(name)}"]
+    return [
+        f"{head} ALTER COLUMN {quoted(name)} SET DEFAULT {render_tokens(value)}",
+        f"UPDATE tds.columns SET default_name = {literal(constraint)}, default_definition = {literal(text)}"
+        f" WHERE relid = {literal(table.sql)}::regclass AND name = {literal(name)}",
+    ]
 
 
 def _now_not_null(table: Table) -> str:
-    return (f"UPDATE tds.columns c SET is_nullable = false FROM pg_attribute a WHERE c.relid ="
-            f" {literal(table.sql)}::regclass AND a.attrelid = c.relid AND a.attnum = c.attnum AND a.attnotnull")
+    return (
+        f"UPDATE tds.columns c SET is_nullable = false FROM pg_attribute a WHERE c.relid ="
+        f" {literal(table.sql)}::regclass AND a.attrelid = c.relid AND a.attnum = c.attnum AND a.attnotnull"
+    )
 
 
 def alter_column(reader: Reader, table: Table, head: str) -> list[str]:
@@ -359,10 +383,11 @@ def alter_column(reader: Reader, table: Table, head: str) -> list[str]:
     return [
         f"SELECT tds.alterable({literal(table.sql)}::regclass, {literal(made.name)})",
         f"DROP TRIGGER IF EXISTS tds_norm ON {table.sql}",
-        f"{head} ALTER COLUMN {name} TYPE {t.storage} USING tds.convert({name}, {literal(t.name)}, {t.length}, {t.scale},"
+        f"{head} ALTER COLUMN {name} TYPE {t.storage} USING tds.convert({name}, {literal(t.name)},"
+        f" {t.length}, {t.scale},"
         f" {literal(table.plain)}, {literal(made.name)})::{t.storage}",
         f"{head} ALTER COLUMN {name} {'DROP' if made.nullable else 'SET'} NOT NULL",
-        f"UPDATE tds.columns SET type = {literal(t.name)}, length = {t.length}, \"precision\" = {precision},"
+        f'UPDATE tds.columns SET type = {literal(t.name)}, length = {t.length}, "precision" = {precision},'
         f" scale = {t.scale}, max_length = {t.max_length}, system_type_id = {SYSTEM_TYPE_IDS[t.name]},"
         f" is_nullable = {made.nullable} WHERE {where}",
         renorm(table),
@@ -391,8 +416,10 @@ def create_index(reader: Reader, unique: bool) -> list[str]:
     # One NULL is all that a unique index of SQL Server takes.
     nulls = " NULLS NOT DISTINCT" if unique else ""
     body = f"ON {table.sql} ({', '.join(keys)}){include}{nulls}{where}"
-    return [f"SELECT tds.create_index({literal(table.sql)}::regclass, {literal(name)}, {unique}, {literal(body)},"
-            f" {clustered})"]
+    return [
+        f"SELECT tds.create_index({literal(table.sql)}::regclass, {literal(name)}, {unique}, {literal(body)},"
+        f" {clustered})"
+    ]
 
 
 def drop(reader: Reader) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs batches against one PostgreSQL connection as SQL Server would: variables, transactions, errors and what they end."""
+"""Runs batches against one PostgreSQL connection as SQL Server would: variables, transactions, what errors end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 from psycopg import pq
 
-from . import batch, ddl, statements, tsql
+from . import batch, ddl, results, statements, tsql
 from .batch import Block, Declare, If, Node, Plain, Try, While
 from .ddl import Table
 from .errors import TERMINATED, Attention, NotTaken, Report, ServerError, translate
@@ -22,25 +22,42 @@ from .tsqltypes import TsqlType
 if TYPE_CHECKING:
     from .server import MssqlServer
 
-BY_OID = {
-    16: TsqlType("bit"), 21: TsqlType("smallint"), 23: TsqlType("int"), 20: TsqlType("bigint"), 26: TsqlType("bigint"),
-    700: TsqlType("real"), 701: TsqlType("float"), 17: TsqlType("varbinary", -1), 2950: TsqlType("uniqueidentifier"),
-    1700: TsqlType("decimal", precision=38, scale=6),
-}
 INT = TsqlType("int")
 SYSTEM = {
-    "@@rowcount": INT, "@@trancount": INT, "@@error": INT, "@@spid": TsqlType("smallint"), "@@version": TsqlType("nvarchar", 300),
-    "@@identity": TsqlType("decimal", precision=38), "@@scope_identity": TsqlType("decimal", precision=38),
-    "@@xact_state": TsqlType("smallint"), "@@servername": TsqlType("nvarchar", 128), "@@lock_timeout": INT,
-    "@@max_precision": TsqlType("tinyint"), "@@language": TsqlType("nvarchar", 128), "@@options": INT,
-    "@@nestlevel": INT, "@@datefirst": TsqlType("tinyint"), "@@fetch_status": INT, "@@microsoftversion": INT,
-    "@@error_number": INT, "@@error_message": TsqlType("nvarchar", 4000), "@@error_severity": INT, "@@error_state": INT,
+    "@@rowcount": INT,
+    "@@trancount": INT,
+    "@@error": INT,
+    "@@spid": TsqlType("smallint"),
+    "@@version": TsqlType("nvarchar", 300),
+    "@@identity": TsqlType("decimal", precision=38),
+    "@@scope_identity": TsqlType("decimal", precision=38),
+    "@@xact_state": TsqlType("smallint"),
+    "@@servername": TsqlType("nvarchar", 128),
+    "@@lock_timeout": INT,
+    "@@max_precision": TsqlType("tinyint"),
+    "@@language": TsqlType("nvarchar", 128),
+    "@@options": INT,
+    "@@nestlevel": INT,
+    "@@datefirst": TsqlType("tinyint"),
+    "@@fetch_status": INT,
+    "@@microsoftversion": INT,
+    "@@error_number": INT,
+    "@@error_message": TsqlType("nvarchar", 4000),
+    "@@error_severity": INT,
+    "@@error_state": INT,
 }
-_QUICK = re.compile(r"^(@@rowcount|@@trancount|@@error|XACT_STATE \( \)|@\w+)\s*(<>|!=|>=|<=|=|>|<)\s*(-?\s?\d+)$", re.I)
+_QUICK = re.compile(
+    r"^(@@rowcount|@@trancount|@@error|XACT_STATE \( \)|@\w+)\s*(<>|!=|>=|<=|=|>|<)\s*(-?\s?\d+)$", re.I
+)
 _VARIABLE = re.compile("\u00abv(\\d+)\u00bb")
 COMPARE: dict[str, Callable[[int, int], bool]] = {
-    "<>": lambda a, b: a != b, "!=": lambda a, b: a != b, "=": lambda a, b: a == b, ">": lambda a, b: a > b,
-    "<": lambda a, b: a < b, ">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b,
+    "<>": lambda a, b: a != b,
+    "!=": lambda a, b: a != b,
+    "=": lambda a, b: a == b,
+    ">": lambda a, b: a > b,
+    "<": lambda a, b: a < b,
+    ">=": lambda a, b: a >= b,
+    "<=": lambda a, b: a <= b,
 }
 
 
@@ -112,7 +129,9 @@ class Engine:
         self.pg.close()
         self.database = database
         self.pg = self.server.connect(database)
-        self.ask("SELECT set_config('tds.database', $1, false), set_config('tds.login', $2, false)", [database, self.login])
+        self.ask(
+            "SELECT set_config('tds.database', $1, false), set_config('tds.login', $2, false)", [database, self.login]
+        )
 
     def close(self) -> None:
         self.pg.close()
@@ -170,17 +189,28 @@ class Engine:
             return (result.error_field(field) or b"").decode()
 
         fields = pq.DiagnosticField
-        report = Report(text(fields.SQLSTATE), text(fields.MESSAGE_PRIMARY), text(fields.MESSAGE_DETAIL),
-                        text(fields.SCHEMA_NAME), text(fields.TABLE_NAME) or self.subject, text(fields.COLUMN_NAME),
-                        text(fields.CONSTRAINT_NAME), self.database, verb, self.spid)
+        report = Report(
+            text(fields.SQLSTATE),
+            text(fields.MESSAGE_PRIMARY),
+            text(fields.MESSAGE_DETAIL),
+            text(fields.SCHEMA_NAME),
+            text(fields.TABLE_NAME) or self.subject,
+            text(fields.COLUMN_NAME),
+            text(fields.CONSTRAINT_NAME),
+            self.database,
+            verb,
+            self.spid,
+        )
         if report.schema.startswith("pg_temp"):
             report.schema = "pg_temp"
         return translate(report)
 
     def values(self, sql: str, values: list[str | None] | None = None) -> list[list[str | None]]:
         result = self.ask(sql, values)
-        return [[None if (v := result.get_value(i, k)) is None else v.decode() for k in range(result.nfields)]
-                for i in range(result.ntuples)]
+        return [
+            [None if (v := result.get_value(i, k)) is None else v.decode() for k in range(result.nfields)]
+            for i in range(result.ntuples)
+        ]
 
     # -- batches
 
@@ -204,8 +234,12 @@ class Engine:
             self.variables = kept
             if self.doomed:
                 self.end("rollback", reply)
-                reply.message(3998, "Uncommittable transaction is detected at the end of the batch. The transaction is rolled"
-                              " back.", 16, 1)
+                reply.message(
+                    3998,
+                    "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.",
+                    16,
+                    1,
+                )
                 reply.done(0xFD, failed=True)
         return 0
 
@@ -310,8 +344,12 @@ class Engine:
             error.ends = error.ends or ("batch" if self.options["xact_abort"] and node.verb != "RAISERROR" else "")
         elif error.ends == "transaction" and not self.tries:
             self.end("rollback", reply)
-        elif error.ends == "transaction" or (self.options["xact_abort"] and error.number not in (102, 156, 137) and
-                                             node.verb != "RAISERROR" and error.number not in (3902, 3903)):
+        elif error.ends == "transaction" or (
+            self.options["xact_abort"]
+            and error.number not in (102, 156, 137)
+            and node.verb != "RAISERROR"
+            and error.number not in (3902, 3903)
+        ):
             if self.tries:
                 self.doomed = True
             else:
@@ -320,8 +358,11 @@ class Engine:
 
     def tell(self, error: ServerError, reply: Reply) -> None:
         reply.message(error.number, str(error), error.severity, error.state)
-        if not error.ends and error.severity > 10 and error.number in (515, 544, 547, 2601, 2627, 2628, 8152, 8115, 220, 8134,
-                                                                       242, 1222):
+        if (
+            not error.ends
+            and error.severity > 10
+            and error.number in (515, 544, 547, 2601, 2627, 2628, 8152, 8115, 220, 8134, 242, 1222)
+        ):
             reply.message(3621, TERMINATED, 0, 0)
 
     # -- variables
@@ -336,14 +377,34 @@ class Engine:
     def system(self, name: str) -> str | None:
         caught = self.caught[-1] if self.caught else None
         if name.startswith("@@error_"):
-            return None if caught is None else {"number": str(caught.number), "message": str(caught), "severity": str(
-                caught.severity), "state": str(caught.state)}[name[8:]]
+            return (
+                None
+                if caught is None
+                else {
+                    "number": str(caught.number),
+                    "message": str(caught),
+                    "severity": str(caught.severity),
+                    "state": str(caught.state),
+                }[name[8:]]
+            )
         values: dict[str, Any] = {
-            "rowcount": self.rowcount, "trancount": self.trancount, "error": self.error, "spid": self.spid,
-            "version": "Microsoft SQL Server 2022 (stand-in) - 16.0.1000.6", "identity": self.identity,
-            "scope_identity": self.identity, "xact_state": self.xact_state, "servername": "STANDIN",
-            "lock_timeout": self.lock_timeout, "max_precision": 38, "language": "us_english", "options": 5496,
-            "nestlevel": 0, "datefirst": 7, "fetch_status": 0, "microsoftversion": 0x100003E8,
+            "rowcount": self.rowcount,
+            "trancount": self.trancount,
+            "error": self.error,
+            "spid": self.spid,
+            "version": "Microsoft SQL Server 2022 (stand-in) - 16.0.1000.6",
+            "identity": self.identity,
+            "scope_identity": self.identity,
+            "xact_state": self.xact_state,
+            "servername": "STANDIN",
+            "lock_timeout": self.lock_timeout,
+            "max_precision": 38,
+            "language": "us_english",
+            "options": 5496,
+            "nestlevel": 0,
+            "datefirst": 7,
+            "fetch_status": 0,
+            "microsoftversion": 0x100003E8,
         }
         value = values[name[2:]]
         return None if value is None else str(value)
@@ -385,8 +446,13 @@ class Engine:
     def guarded(self, work: Callable[[], Any]) -> Any:
         """An error ends what was done here and not the transaction, unless that is to go too."""
         if self.doomed:
-            raise ServerError("The current transaction cannot be committed and cannot support operations that write to the log"
-                              " file. Roll back the transaction.", 3930, 16, 1)
+            raise ServerError(
+                "The current transaction cannot be committed and cannot support operations that write to the log"
+                " file. Roll back the transaction.",
+                3930,
+                16,
+                1,
+            )
         if not self.trancount or (self.options["xact_abort"] and not self.tries):
             return work()
         self.ask("SAVEPOINT tds")
@@ -418,10 +484,17 @@ class Engine:
             if self.isolation == "SNAPSHOT":
                 allowed = self.values("SELECT value FROM tds.settings WHERE name = 'snapshot_isolation_state'")[0][0]
                 if allowed != "1":
-                    raise ServerError("Snapshot isolation transaction failed accessing database"
-                                      f" '{self.database}' because snapshot isolation is not allowed in this database. Use ALTER"
-                                      " DATABASE to allow snapshot isolation.", 3952, 16, 1)
-            level = {"SNAPSHOT": "REPEATABLE READ", "READ UNCOMMITTED": "READ COMMITTED"}.get(self.isolation, self.isolation)
+                    raise ServerError(
+                        "Snapshot isolation transaction failed accessing database"
+                        f" '{self.database}' because snapshot isolation is not allowed in this database. Use ALTER"
+                        " DATABASE to allow snapshot isolation.",
+                        3952,
+                        16,
+                        1,
+                    )
+            level = {"SNAPSHOT": "REPEATABLE READ", "READ UNCOMMITTED": "READ COMMITTED"}.get(
+                self.isolation, self.isolation
+            )
             self.ask(f"BEGIN ISOLATION LEVEL {level}")
             self.descriptor = self.server.number()
             reply.environment(8, b"\x08" + self.descriptor.to_bytes(8, "little"), b"\0")
@@ -433,8 +506,13 @@ class Engine:
             number = 3902 if how == "commit" else 3903
             raise NotTaken(f"The {how.upper()} TRANSACTION request has no corresponding BEGIN TRANSACTION.", number)
         if how == "commit" and self.doomed:
-            raise ServerError("The current transaction cannot be committed and cannot support operations that write to the log"
-                              " file. Roll back the transaction.", 3930, 16, 1)
+            raise ServerError(
+                "The current transaction cannot be committed and cannot support operations that write to the log"
+                " file. Roll back the transaction.",
+                3930,
+                16,
+                1,
+            )
         self.trancount = self.trancount - 1 if how == "commit" else 0
         if self.trancount == 0:
             self.server.hold("before " + how)
@@ -458,8 +536,11 @@ class Engine:
 
     def restore(self) -> None:
         """Settings are the session's: PostgreSQL takes back what was set in a transaction that is rolled back."""
-        self.ask("SELECT set_config('lock_timeout', $1, false), set_config('tds.unchecked', '0', false),"
-                 " set_config('session_replication_role', 'origin', false)", [str(self.pg_lock_timeout)])
+        self.ask(
+            "SELECT set_config('lock_timeout', $1, false), set_config('tds.unchecked', '0', false),"
+            " set_config('session_replication_role', 'origin', false)",
+            [str(self.pg_lock_timeout)],
+        )
 
     @property
     def pg_lock_timeout(self) -> int:
@@ -483,7 +564,7 @@ class Engine:
             return
         result = self.guarded(lambda: self.ask(sql, values, query.verb))
         if query.verb == "SELECT" or query.returning:
-            columns = self.columns(result, query)
+            columns = results.columns(self, result, query)
             reply.columns(columns)
             reply.rows(columns, result)
             self.rowcount = result.ntuples
@@ -502,7 +583,7 @@ class Engine:
 
     def described(self, query: tsql.Query, sql: str, values: list[str | None] | None, reply: Reply) -> None:
         result = self.guarded(lambda: self.ask(f"SELECT * FROM ({sql}) described LIMIT 0", values))
-        reply.columns(self.columns(result, query))
+        reply.columns(results.columns(self, result, query))
         reply.done(0xC1, 0)
 
     def target(self, query: tsql.Query) -> tsql.Query:
@@ -513,37 +594,55 @@ class Engine:
         head = f"INSERT INTO {table.sql}"
         names, identified = query.columns, self.identity_insert == table
         if names is None and " DEFAULT VALUES" not in query.sql[: len(head) + 16]:
-            kept = self.values("SELECT name FROM tds.columns WHERE relid = to_regclass($1) AND NOT is_computed AND (NOT"
-                               " is_identity OR $2::boolean) ORDER BY attnum", [table.sql, str(identified)])
+            kept = self.values(
+                "SELECT name FROM tds.columns WHERE relid = to_regclass($1) AND NOT is_computed AND (NOT"
+                " is_identity OR $2::boolean) ORDER BY attnum",
+                [table.sql, str(identified)],
+            )
             if not kept:
                 return query
             if identified and self.identity_column in [name for (name,) in kept]:
-                raise ServerError(f"An explicit value for the identity column in table '{table.plain}' can only be specified when"
-                                  " a column list is used and IDENTITY_INSERT is ON.", 8101, 16, 1)
+                raise ServerError(
+                    f"An explicit value for the identity column in table '{table.plain}' can only be specified when"
+                    " a column list is used and IDENTITY_INSERT is ON.",
+                    8101,
+                    16,
+                    1,
+                )
             listed = f" ({', '.join(tsql.quoted(name or '') for (name,) in kept)})"
         elif not identified:
             return query
         elif names is None or self.identity_column not in names:
-            raise ServerError(f"Explicit value must be specified for identity column in table '{table.name}' either when"
-                              " IDENTITY_INSERT is set to ON or when a replication user is inserting into a NOT FOR REPLICATION"
-                              " identity column.", 545, 16, 1, "")
+            raise ServerError(
+                f"Explicit value must be specified for identity column in table '{table.name}' either when"
+                " IDENTITY_INSERT is set to ON or when a replication user is inserting into a NOT FOR REPLICATION"
+                " identity column.",
+                545,
+                16,
+                1,
+                "",
+            )
         else:
             listed = f" ({', '.join(map(tsql.quoted, names))})"
         rest = query.sql[len(head) :].lstrip()
         if names is not None:
             rest = rest[ddl_close(rest) :]
         sql = f"{head}{listed} {'OVERRIDING SYSTEM VALUE ' if identified else ''}{rest}"
-        return tsql.Query(sql, query.verb, query.variables, query.target, query.columns, [], query.types, query.tree,
-                          query.returning)
+        return tsql.Query(
+            sql, query.verb, query.variables, query.target, query.columns, [], query.types, query.tree, query.returning
+        )
 
     def note_identity(self, query: tsql.Query) -> None:
         """SCOPE_IDENTITY()."""
         if query.target is None or self.pg.pgconn.transaction_status == pq.TransactionStatus.INERROR:
             return
         table = Table(*query.target)
-        found = self.values("SELECT pg_sequence_last_value(d.objid)::text FROM tds.columns c JOIN pg_depend d ON d.refobjid ="
-                            " c.relid AND d.refobjsubid = c.attnum AND d.deptype = 'i' WHERE c.relid = to_regclass($1) AND"
-                            " c.is_identity", [table.sql])
+        found = self.values(
+            "SELECT pg_sequence_last_value(d.objid)::text FROM tds.columns c JOIN pg_depend d ON d.refobjid ="
+            " c.relid AND d.refobjsubid = c.attnum AND d.deptype = 'i' WHERE c.relid = to_regclass($1) AND"
+            " c.is_identity",
+            [table.sql],
+        )
         if found:
             self.identity = found[0][0]
 
@@ -558,84 +657,18 @@ class Engine:
     def allow(self, table: Table, wanted: str) -> None:
         if not table.schema or self.login == "sa":
             return
-        row = self.values("SELECT tds.allowed(c.oid, c.relnamespace::int, $2) FROM pg_class c WHERE c.oid = to_regclass($1)",
-                          [table.sql, wanted])
+        row = self.values(
+            "SELECT tds.allowed(c.oid, c.relnamespace::int, $2) FROM pg_class c WHERE c.oid = to_regclass($1)",
+            [table.sql, wanted],
+        )
         if row and row[0][0] == "f":
-            raise ServerError(f"The {wanted} permission was denied on the object '{table.name}', database '{self.database}',"
-                              f" schema '{table.schema}'.", 229, 14, 5)
-
-    # -- what a result has
-
-    def columns(self, result: pq.abc.PGresult, query: tsql.Query) -> list[Column]:
-        """By what the text says, by the declared types of the tables that it comes from, by PostgreSQL's types."""
-        origins = [(result.ftable(k), result.ftablecol(k)) for k in range(result.nfields)]
-        said: list = query.types if len(query.types) == result.nfields else [None] * result.nfields
-        if query.tree is not None:
-            origins = self.probed(result, query, origins, said)
-        pairs = {pair for pair in origins if pair[0]}
-        kept: dict[tuple[int, int], list] = {}
-        if pairs:
-            listed = ", ".join(f"({table}, {col})" for table, col in pairs)
-            for row in self.values("SELECT relid, attnum, type, length, precision, scale, is_nullable, is_identity, is_computed"
-                                   f" FROM tds.columns WHERE (relid, attnum) IN ({listed})"):
-                kept[int(row[0] or 0), int(row[1] or 0)] = row[2:]
-        out = []
-        for k, origin in enumerate(origins):
-            name = (result.fname(k) or b"").decode()
-            name = "" if name in ("?column?", "coalesce", "case", "count", "max", "min", "sum") and origin[0] == 0 else name
-            row, direct = kept.get(origin), result.ftable(k) != 0
-            if isinstance(said[k], str):
-                out.append(Column(name, self.variable(said[k])[0]))
-            elif said[k] is not None:
-                out.append(Column(name, said[k]))
-            elif row is not None:
-                kind = TsqlType(row[0], int(row[1]), int(row[2]) if row[0] in ("decimal", "numeric") else 0, int(row[3]))
-                out.append(Column(name, kind, row[4] == "t" or not direct, row[5] == "t" and direct, row[6] == "t" and direct))
-            else:
-                out.append(Column(name, self.guess(result, k)))
-        return out
-
-    @staticmethod
-    def guess(result: pq.abc.PGresult, k: int) -> TsqlType:
-        if result.ftype(k) == 1700:
-            texts = [(result.get_value(i, k) or b"").decode() for i in range(result.ntuples)]
-            digits = [len(text.partition(".")[2]) for text in texts]
-            return TsqlType("decimal", precision=38, scale=max(digits, default=0))
-        return BY_OID.get(result.ftype(k), TsqlType("nvarchar", -1))
-
-    def probed(self, result: pq.abc.PGresult, query: tsql.Query, origins: list[tuple[int, int]],
-               said: list) -> list[tuple[int, int]]:
-        """MIN(c), ISNULL(c, …): of the type of c."""
-        tree = query.tree
-        exp = tsql.exp
-        if not isinstance(tree, exp.Select) or len(tree.expressions) != result.nfields:
-            return origins
-        asked = {}
-        for k, node in enumerate(tree.expressions):
-            inner = node.this if isinstance(node, exp.Alias) else node
-            if origins[k][0] == 0 and said[k] is None and isinstance(inner, (exp.Max, exp.Min, exp.Coalesce)):
-                found = inner.find(exp.Column)
-                if found is not None:
-                    asked[k] = found
-        if not asked or result.nfields == 0:
-            return origins
-        probe = exp.Select(expressions=[column.copy() for column in asked.values()])
-        for part in ("from_", "joins", "with_"):
-            if tree.args.get(part):
-                value = tree.args[part]
-                probe.set(part, [v.copy() for v in value] if isinstance(value, list) else value.copy())
-        sql, values = self.bind(tsql.Query(probe.sql(dialect="postgres", identify=True) + " LIMIT 0", "SELECT",
-                                           query.variables))
-        if values is not None:
-            sql += "" if all(f"${i + 1}" in sql for i in range(len(values))) else " "
-        try:
-            shape = self.guarded(lambda: self.ask(sql, values))
-        except ServerError:
-            return origins
-        origins = list(origins)
-        for place, k in enumerate(asked):
-            origins[k] = (shape.ftable(place), shape.ftablecol(place))
-        return origins
+            raise ServerError(
+                f"The {wanted} permission was denied on the object '{table.name}', database '{self.database}',"
+                f" schema '{table.schema}'.",
+                229,
+                14,
+                5,
+            )
 
 
 def ddl_close(text: str) -> int:
@@ -662,7 +695,9 @@ def condition(tokens: list[Token]) -> Callable[[Engine], bool]:
             kind, value = engine.variable(name)
             if value is None:
                 return False
-            return compare(int(value), number) if kind.name in ("int", "bigint", "smallint", "tinyint", "bit") else False
+            return (
+                compare(int(value), number) if kind.name in ("int", "bigint", "smallint", "tinyint", "bit") else False
+            )
 
         return test
     query = tsql.condition(tokens)

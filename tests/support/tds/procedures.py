@@ -117,8 +117,11 @@ def getapplock(engine: Engine, reply: Reply, named: dict[str, Argument]) -> int:
     owner = _text(named, "lockowner", "transaction").lower()
     resource = _text(named, "resource")
     timeout = int(_text(named, "locktimeout", str(engine.lock_timeout)))
-    if mode not in ("exclusive", "update", "shared", "intentshared", "intentexclusive") or not resource or (
-            owner == "transaction" and not engine.trancount):
+    if (
+        mode not in ("exclusive", "update", "shared", "intentshared", "intentexclusive")
+        or not resource
+        or (owner == "transaction" and not engine.trancount)
+    ):
         return -999
     function = ("_xact" if owner == "transaction" else "") + "_lock" + ("_shared" if "shared" in mode else "")
     tried = engine.guarded(lambda: engine.values(f"SELECT pg_try_advisory{function}($1::bigint)", [_key(resource)]))
@@ -127,8 +130,12 @@ def getapplock(engine: Engine, reply: Reply, named: dict[str, Argument]) -> int:
     if timeout == 0:
         return -1
     try:
-        engine.all_of(lambda: (engine.ask(f"SET LOCAL lock_timeout = {max(timeout, 0)}"),
-                               engine.ask(f"SELECT pg_advisory{function}($1::bigint)", [_key(resource)])))
+        engine.all_of(
+            lambda: (
+                engine.ask(f"SET LOCAL lock_timeout = {max(timeout, 0)}"),
+                engine.ask(f"SELECT pg_advisory{function}($1::bigint)", [_key(resource)]),
+            )
+        )
     except ServerError as error:
         if error.number in (1222, 1205):
             return -1 if error.number == 1222 else -3
@@ -138,11 +145,20 @@ def getapplock(engine: Engine, reply: Reply, named: dict[str, Argument]) -> int:
 
 def releaseapplock(engine: Engine, reply: Reply, named: dict[str, Argument]) -> int:
     resource = _text(named, "resource")
-    held = engine.values("SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND"
-                         " (classid::bigint << 32 | objid::bigint) = $1::bigint", [_key(resource)])
+    held = engine.values(
+        "SELECT mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND"
+        " (classid::bigint << 32 | objid::bigint) = $1::bigint",
+        [_key(resource)],
+    )
     if not held or _text(named, "lockowner", "transaction").lower() != "session":
-        raise ServerError(f"Cannot release the application lock (Database Principal: 'public', Resource: '{resource}') because"
-                          " it is not currently held.", 1223, 16, 1, "")
+        raise ServerError(
+            f"Cannot release the application lock (Database Principal: 'public', Resource: '{resource}') because"
+            " it is not currently held.",
+            1223,
+            16,
+            1,
+            "",
+        )
     shared = "_shared" if held[0][0] == "ShareLock" else ""
     engine.ask(f"SELECT pg_advisory_unlock{shared}($1::bigint)", [_key(resource)])
     return 0
@@ -154,7 +170,9 @@ def releaseapplock(engine: Engine, reply: Reply, named: dict[str, Argument]) -> 
 def rename(engine: Engine, reply: Reply, named: dict[str, Argument]) -> int:
     values = [named[name].value if name in named else None for name in ("objname", "newname", "objtype")]
     engine.all_of(lambda: engine.ask("SELECT tds.rename($1, $2, $3)", values, "ALTER"))
-    reply.message(15477, "Caution: Changing any part of an object name could break scripts and stored procedures.", 0, 1)
+    reply.message(
+        15477, "Caution: Changing any part of an object name could break scripts and stored procedures.", 0, 1
+    )
     return 0
 
 
@@ -197,16 +215,21 @@ def executesql(engine: Engine, reply: Reply, named: dict[str, Argument]) -> int:
     return prepared(engine, reply, text, parameters, given[2:])
 
 
-def prepared(engine: Engine, reply: Reply, text: str, parameters: list[tuple[str, TsqlType, bool]],
-             given: list[Argument]) -> int:
+def prepared(
+    engine: Engine, reply: Reply, text: str, parameters: list[tuple[str, TsqlType, bool]], given: list[Argument]
+) -> int:
     bound: list[tuple[str, TsqlType, str | None]] = []
     by_name = {a.name: a for a in given if a.name}
     places = [a for a in given if not a.name]
     for place, (name, kind, _output) in enumerate(parameters):
         found = by_name.get(name[1:]) or (places[place] if place < len(places) else None)
         if found is None:
-            raise ServerError(f"The parameterized query '({name} …' expects the parameter '{name}', which was not supplied.",
-                              8178, 16, 1)
+            raise ServerError(
+                f"The parameterized query '({name} …' expects the parameter '{name}', which was not supplied.",
+                8178,
+                16,
+                1,
+            )
         bound.append((name, kind, found.value))
     status = dynamic(engine, reply, text, bound)
     for place, (name, _kind, output) in enumerate(parameters):
@@ -257,7 +280,10 @@ PROCEDURES: dict[str, tuple[Callable[..., int], list[str]]] = {
     "sp_getapplock": (getapplock, ["resource", "lockmode", "lockowner", "locktimeout", "dbprincipal"]),
     "sp_releaseapplock": (releaseapplock, ["resource", "lockowner", "dbprincipal"]),
     "sp_rename": (rename, ["objname", "newname", "objtype"]),
-    "sp_executesql": (executesql, []), "sp_prepare": (prepare, []), "sp_execute": (execute_prepared, []),
-    "sp_prepexec": (prepexec, []), "sp_unprepare": (unprepare, []), "sp_reset_connection": (reset, []),
+    "sp_executesql": (executesql, []),
+    "sp_prepare": (prepare, []),
+    "sp_execute": (execute_prepared, []),
+    "sp_prepexec": (prepexec, []),
+    "sp_unprepare": (unprepare, []),
+    "sp_reset_connection": (reset, []),
 }
-

@@ -36,11 +36,21 @@ FAULTS = {
     1205: ("", 13, 51, "transaction"),
     1222: ("Lock request time out period exceeded.", 16, 51, ""),
     9002: ("The transaction log for database '%db%' is full due to 'LOG_BACKUP'.", 17, 2, "transaction"),
-    1105: ("Could not allocate space for object 'dbo.SORT temporary run storage' in database 'tempdb' because the 'PRIMARY'"
-           " filegroup is full.", 17, 2, "transaction"),
+    1105: (
+        "Could not allocate space for object 'dbo.SORT temporary run storage' in database 'tempdb'"
+        " because the 'PRIMARY'"
+        " filegroup is full.",
+        17,
+        2,
+        "transaction",
+    ),
     701: ("There is insufficient system memory in resource pool 'default' to run this query.", 17, 123, "batch"),
-    40613: ("Database '%db%' on server 'STANDIN' is not currently available. Please retry the connection later.", 17, 1,
-            "connection"),
+    40613: (
+        "Database '%db%' on server 'STANDIN' is not currently available. Please retry the connection later.",
+        17,
+        1,
+        "connection",
+    ),
     3960: ("Snapshot isolation transaction aborted due to update conflict.", 16, 2, "transaction"),
     229: ("The permission was denied on the object, database '%db%', schema 'dbo'.", 14, 5, "batch"),
 }
@@ -105,7 +115,7 @@ class MssqlServer:
             session.start()
 
     def kill9(self) -> None:
-        """All connections are cut, none is taken; what was not committed is gone. start() comes back at the same port."""
+        """All connections are cut, none is taken; what was not committed is gone. start() is back at the same port."""
         if self._listener is not None:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -152,15 +162,21 @@ class MssqlServer:
         elif name == "sp_cdc_enable_table" and database in self.captures:
             chosen = arguments.get("captured_column_list", "")
             instance = arguments.get("capture_instance", "")
-            self.captures[database].enable(arguments["source_schema"], arguments["source_name"],
-                                           "" if instance == "NULL" else instance, "" if chosen == "NULL" else chosen)
+            self.captures[database].enable(
+                arguments["source_schema"],
+                arguments["source_name"],
+                "" if instance == "NULL" else instance,
+                "" if chosen == "NULL" else chosen,
+            )
         elif name == "sp_cdc_disable_table" and database in self.captures:
             self.captures[database].disable(arguments["capture_instance"])
         elif name == "sp_cdc_scan" and database in self.captures:
             self.captures[database].scan()
         else:
-            raise errors.NotTaken(f"Could not find stored procedure '{name}', or the database is not enabled for"
-                                  " Change Data Capture.", 22901 if name.startswith("sp_cdc") else 2812)
+            raise errors.NotTaken(
+                f"Could not find stored procedure '{name}', or the database is not enabled for Change Data Capture.",
+                22901 if name.startswith("sp_cdc") else 2812,
+            )
 
     def captured(self, database: str, relation: str) -> bool:
         capture = self.captures.get(database)
@@ -204,22 +220,35 @@ class MssqlServer:
         if self.on_row is not None:
             self.on_row(session, row)
 
-    def fail_on(self, pattern: str, number: int, text: str = "", times: int = 1, skip: int = 0, ends: str = "",
-                severity: int = 0) -> Fault:
+    def fail_on(
+        self,
+        pattern: str,
+        number: int,
+        text: str = "",
+        times: int = 1,
+        skip: int = 0,
+        ends: str = "",
+        severity: int = 0,
+    ) -> Fault:
         """The next statements that match (not the first `skip` of them) end with that error."""
         known = FAULTS.get(number, (text or "injected", 16, 1, ends))
 
         def error(engine: Engine) -> ServerError:
             if number == 1205 and not text:
                 return errors.deadlock(engine.spid)
-            return ServerError((text or known[0]).replace("%db%", engine.database), number, severity or known[1], known[2],
-                               ends or known[3])
+            return ServerError(
+                (text or known[0]).replace("%db%", engine.database),
+                number,
+                severity or known[1],
+                known[2],
+                ends or known[3],
+            )
 
         return self._add(Fault(re.compile(pattern, re.I | re.S), times, error, skip=skip))
 
     def cut_on(self, pattern: str, when: str = "after", times: int = 1, skip: int = 0) -> Fault:
-        """The client of the next statement that matches loses its connection: "after" it was done (a COMMIT whose reply is
-        lost) or "before"."""
+        """The client of the next statement that matches loses its connection: "after" it was done (a COMMIT whose reply
+        is lost) or "before"."""
         return self._add(Fault(re.compile(pattern, re.I | re.S), times, cut=when, skip=skip))
 
     def hang_on(self, pattern: str, times: int = 1, skip: int = 0) -> threading.Event:
@@ -313,5 +342,11 @@ class MssqlDatabase:
 
     def config(self, **more: Any) -> dict[str, Any]:
         """The `config:` of a `sqlserver` source or sink of this database."""
-        return {"host": "127.0.0.1", "port": self.server.port, "database": self.name, "user": USER,
-                "password": PASSWORD, **more}
+        return {
+            "host": "127.0.0.1",
+            "port": self.server.port,
+            "database": self.name,
+            "user": USER,
+            "password": PASSWORD,
+            **more,
+        }

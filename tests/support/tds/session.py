@@ -71,7 +71,9 @@ class Session(threading.Thread):
             return self.refuse(18456, f"Login failed for user '{asked['user']}'.", 14)
         database = asked["database"] or "master"
         if database not in self.server.databases:
-            return self.refuse(4060, f'Cannot open database "{database}" requested by the login. The login failed.', 11)
+            return self.refuse(
+                4060, f'Cannot open database "{database}" requested by the login. The login failed.', 11
+            )
         self.engine = Engine(self.server, database, asked["user"], self.number)
         self.engine.client, self.engine.client_socket = self.asks_to_stop, self.link.sock
         size = int(asked["packet_size"]) or 4096
@@ -121,7 +123,9 @@ class Session(threading.Thread):
         assert self.engine is not None
         for request in rpc.read(data):
             texts = [p.value or "" for p in request.parameters[:3] if p.type.name in ("nvarchar", "ntext", "varchar")]
-            self.server.note(texts[0] if request.name == "sp_executesql" and texts else " ".join([request.name, *texts]))
+            self.server.note(
+                texts[0] if request.name == "sp_executesql" and texts else " ".join([request.name, *texts])
+            )
             reply.inside = True
             try:
                 status = procedures.call(self.engine, reply, request.name, request.parameters)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import ddl, procedures, tsql
+from . import ddl, procedures, results, tsql
 from .batch import Plain, near
 from .ddl import ColumnMade, Reader, Table
 from .errors import NotTaken, ServerError
@@ -51,17 +51,23 @@ def select_into(made: tsql.Query) -> Run:
     named = tree.args["into"].this
     tree.set("into", None)
     table = Table("" if named.name.startswith("#") else named.text("db") or "dbo", named.name)
-    source = tsql.Query(tree.sql(dialect="postgres", identify=True), "SELECT", made.variables, types=made.types, tree=tree)
+    source = tsql.Query(
+        tree.sql(dialect="postgres", identify=True), "SELECT", made.variables, types=made.types, tree=tree
+    )
 
     def run(engine: Engine, reply: Reply) -> None:
         sql, values = engine.bind(source)
 
         def work() -> int:
             shape = engine.ask(f"SELECT * FROM ({sql}) described LIMIT 0", values)
-            columns = [ColumnMade(c.name, _kept(c.type), c.nullable, (1, 1) if c.identity else None)
-                       for c in engine.columns(shape, source)]
+            columns = [
+                ColumnMade(c.name, _kept(c.type), c.nullable, (1, 1) if c.identity else None)
+                for c in results.columns(engine, shape, source)
+            ]
             parts = ", ".join(c.definition() for c in columns)
-            engine.ask(f"CREATE {'' if table.schema else 'TEMPORARY '}TABLE {table.sql} ({parts})", verb="CREATE TABLE")
+            engine.ask(
+                f"CREATE {'' if table.schema else 'TEMPORARY '}TABLE {table.sql} ({parts})", verb="CREATE TABLE"
+            )
             for c in columns:
                 engine.ask(ddl.note(table, c))
             names = ", ".join(tsql.quoted(c.name) for c in columns)
@@ -130,7 +136,7 @@ def create_view(reader: Reader, replaces: bool) -> Run:
             if replaces:
                 engine.ask(f"DROP VIEW IF EXISTS {table.sql}")
             shape = engine.ask(f"SELECT * FROM ({made.sql}) described LIMIT 0")
-            columns = engine.columns(shape, made)
+            columns = results.columns(engine, shape, made)
             engine.ask(f"CREATE VIEW {table.sql} AS {made.sql}", verb="CREATE TABLE")
             for c in columns:
                 engine.ask(ddl.note(table, ColumnMade(c.name, c.type, c.nullable)))
@@ -161,11 +167,15 @@ def alter(tokens: list[Token]) -> Run:
         reader.name()
         reader.need("SET")
         option, value = reader.name().upper(), reader.name().upper()
-        named = {"ALLOW_SNAPSHOT_ISOLATION": "snapshot_isolation_state",
-                 "READ_COMMITTED_SNAPSHOT": "is_read_committed_snapshot_on"}.get(option)
+        named = {
+            "ALLOW_SNAPSHOT_ISOLATION": "snapshot_isolation_state",
+            "READ_COMMITTED_SNAPSHOT": "is_read_committed_snapshot_on",
+        }.get(option)
         if named is None or value not in ("ON", "OFF"):
             raise NotTaken(f"The stand-in does not take ALTER DATABASE SET {option}.")
-        return defined([f"UPDATE tds.settings SET value = '{int(value == 'ON')}' WHERE name = '{named}'"], 0xFD, "ALTER")
+        return defined(
+            [f"UPDATE tds.settings SET value = '{int(value == 'ON')}' WHERE name = '{named}'"], 0xFD, "ALTER"
+        )
     raise NotTaken(f"The stand-in does not take ALTER {reader.peek()}.")
 
 
@@ -183,8 +193,13 @@ def truncate(tokens: list[Token]) -> Run:
     def run(engine: Engine, reply: Reply) -> None:
         engine.allow(table, "ALTER")
         if engine.server.captured(engine.database, table.sql):
-            raise ServerError(f"Cannot truncate table '{table.plain}' because it is published for replication or enabled for"
-                              " Change Data Capture.", 4711, 16, 1)
+            raise ServerError(
+                f"Cannot truncate table '{table.plain}' because it is published for replication or enabled for"
+                " Change Data Capture.",
+                4711,
+                16,
+                1,
+            )
         engine.subject = table.name
         engine.guarded(lambda: engine.ask(f"TRUNCATE TABLE {table.sql} RESTART IDENTITY", verb="TRUNCATE"))
         reply.done(0xFD)
@@ -196,12 +211,38 @@ def truncate(tokens: list[Token]) -> Run:
 
 # Options that say nothing to the stand-in; others are errors.
 IGNORED = {
-    "ANSI_NULLS", "ANSI_NULL_DFLT_ON", "ANSI_NULL_DFLT_OFF", "ANSI_PADDING", "ANSI_WARNINGS", "ANSI_DEFAULTS", "ARITHABORT",
-    "ARITHIGNORE", "CONCAT_NULL_YIELDS_NULL", "CURSOR_CLOSE_ON_COMMIT", "DATEFIRST", "DATEFORMAT", "DEADLOCK_PRIORITY",
-    "LANGUAGE", "NUMERIC_ROUNDABORT", "QUOTED_IDENTIFIER", "ROWCOUNT", "TEXTSIZE", "CONTEXT_INFO", "STATISTICS", "NOEXEC",
-    "SHOWPLAN_ALL", "SHOWPLAN_TEXT", "NO_BROWSETABLE", "QUERY_GOVERNOR_COST_LIMIT",
+    "ANSI_NULLS",
+    "ANSI_NULL_DFLT_ON",
+    "ANSI_NULL_DFLT_OFF",
+    "ANSI_PADDING",
+    "ANSI_WARNINGS",
+    "ANSI_DEFAULTS",
+    "ARITHABORT",
+    "ARITHIGNORE",
+    "CONCAT_NULL_YIELDS_NULL",
+    "CURSOR_CLOSE_ON_COMMIT",
+    "DATEFIRST",
+    "DATEFORMAT",
+    "DEADLOCK_PRIORITY",
+    "LANGUAGE",
+    "NUMERIC_ROUNDABORT",
+    "QUOTED_IDENTIFIER",
+    "ROWCOUNT",
+    "TEXTSIZE",
+    "CONTEXT_INFO",
+    "STATISTICS",
+    "NOEXEC",
+    "SHOWPLAN_ALL",
+    "SHOWPLAN_TEXT",
+    "NO_BROWSETABLE",
+    "QUERY_GOVERNOR_COST_LIMIT",
 }
-SWITCHES = {"XACT_ABORT": "xact_abort", "NOCOUNT": "nocount", "FMTONLY": "fmtonly", "IMPLICIT_TRANSACTIONS": "implicit"}
+SWITCHES = {
+    "XACT_ABORT": "xact_abort",
+    "NOCOUNT": "nocount",
+    "FMTONLY": "fmtonly",
+    "IMPLICIT_TRANSACTIONS": "implicit",
+}
 LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SNAPSHOT", "SERIALIZABLE")
 
 
@@ -235,8 +276,11 @@ def set_(tokens: list[Token]) -> Run:
         return setting(lambda engine: lock_timeout(engine, number))
     names = [word for word in "".join(words[:-1]).split(",")]
     if words[-1] in ("ON", "OFF") and all(name in SWITCHES or name in IGNORED for name in names):
-        return setting(lambda engine: engine.options.update(
-            {SWITCHES[name]: words[-1] == "ON" for name in names if name in SWITCHES}))
+        return setting(
+            lambda engine: engine.options.update(
+                {SWITCHES[name]: words[-1] == "ON" for name in names if name in SWITCHES}
+            )
+        )
     if words[0] in IGNORED:
         return setting(lambda engine: None)
     raise NotTaken(f"'{words[0]}' is not a recognized SET option.", 195, 15)
@@ -262,23 +306,39 @@ def identity_insert(reader: Reader) -> Run:
         reader.need("OFF")
 
     def run(engine: Engine, reply: Reply) -> None:
-        kept = engine.values("SELECT name, is_identity FROM tds.columns WHERE relid = to_regclass($1) ORDER BY is_identity DESC",
-                             [table.sql])
+        kept = engine.values(
+            "SELECT name, is_identity FROM tds.columns WHERE relid = to_regclass($1) ORDER BY is_identity DESC",
+            [table.sql],
+        )
         if not kept:
-            raise ServerError(f'Cannot find the object "{table.plain}" because it does not exist or you do not have permissions.',
-                              1088, 16, 11)
+            raise ServerError(
+                f'Cannot find the object "{table.plain}" because it does not exist or you do not have permissions.',
+                1088,
+                16,
+                11,
+            )
         if kept[0][1] != "t":
-            raise ServerError(f"Table '{table.plain}' does not have the identity property. Cannot perform SET operation.", 8106)
+            raise ServerError(
+                f"Table '{table.plain}' does not have the identity property. Cannot perform SET operation.", 8106
+            )
         held = engine.identity_insert
         if on and held is not None and held != table:
-            raise ServerError(f"IDENTITY_INSERT is already ON for table '{engine.database}.{held.plain}'. Cannot perform SET"
-                              f" operation for table '{table.plain}'.", 8107, 16, 1)
+            raise ServerError(
+                f"IDENTITY_INSERT is already ON for table '{engine.database}.{held.plain}'. Cannot perform SET"
+                f" operation for table '{table.plain}'.",
+                8107,
+                16,
+                1,
+            )
         if not on and held == table:  # the next value goes on behind what was given
-            engine.guarded(lambda: engine.ask(
-                f"SELECT setval(pg_get_serial_sequence($1, $2), greatest(max({tsql.quoted(kept[0][0] or '')}),"
-                f" coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass), 0))) FROM {table.sql}"
-                f" HAVING max({tsql.quoted(kept[0][0] or '')}) > 0",
-                [table.sql, kept[0][0]]))
+            engine.guarded(
+                lambda: engine.ask(
+                    f"SELECT setval(pg_get_serial_sequence($1, $2), greatest(max({tsql.quoted(kept[0][0] or '')}),"
+                    f" coalesce(pg_sequence_last_value(pg_get_serial_sequence($1, $2)::regclass), 0))) FROM {table.sql}"
+                    f" HAVING max({tsql.quoted(kept[0][0] or '')}) > 0",
+                    [table.sql, kept[0][0]],
+                )
+            )
         if on or held == table:
             engine.identity_insert, engine.identity_column = (table, kept[0][0] or "") if on else (None, "")
         reply.done(0xF9)
@@ -293,6 +353,7 @@ def transaction(tokens: list[Token]) -> Run:
     verb = tokens[0].upper
     rest = [token for token in tokens[1:] if token.upper not in ("TRAN", "TRANSACTION", "WORK")]
     if verb == "BEGIN":
+
         def begin(engine: Engine, reply: Reply) -> None:
             engine.begin(reply)
             reply.done(0xD4)
@@ -322,6 +383,7 @@ def save(engine: Engine, reply: Reply, name: str) -> None:
 
 def throw(tokens: list[Token]) -> Run:
     if len(tokens) == 1:
+
         def again(engine: Engine, reply: Reply) -> None:
             if not engine.caught:
                 raise NotTaken("To rethrow an error, a THROW statement must be used inside a CATCH block.", 10704)
@@ -336,8 +398,13 @@ def throw(tokens: list[Token]) -> Run:
     def run(engine: Engine, reply: Reply) -> None:
         number, text, state = (engine.value(part) for part in parts)
         if int(number or 0) < 50000:
-            raise ServerError(f"Error number {number} in the THROW statement is outside the valid range. Specify an error number in"
-                              " the valid range of 50000 to 2147483647.", 35100, 16, 10)
+            raise ServerError(
+                f"Error number {number} in the THROW statement is outside the valid range. Specify an error number in"
+                " the valid range of 50000 to 2147483647.",
+                35100,
+                16,
+                10,
+            )
         raise ServerError(text or "", int(number or 0), 16, int(state or 0), "batch")
 
     return run
@@ -350,7 +417,8 @@ def raiserror(tokens: list[Token]) -> Run:
     def run(engine: Engine, reply: Reply) -> None:
         text, severity, state = (engine.value(part) for part in parts[:3])
         for part in parts[3:]:
-            text = re.sub(r"%[sdi]", lambda _, part=part: str(engine.value(part)), text or "", count=1)  # type: ignore[misc]
+            put = str(engine.value(part)).replace("\\", r"\\")
+            text = re.sub(r"%[sdi]", put, text or "", count=1)
         if int(severity or 0) > 10:
             raise ServerError(text or "", 50000, int(severity or 0), int(state or 0), "")
         reply.message(50000, text or "", int(severity or 0), int(state or 0))
@@ -404,7 +472,9 @@ def permission(tokens: list[Token]) -> Run:
     to = next((i for i, word in enumerate(words) if word in ("TO", "FROM")), -1)
     if to < 0:
         raise near(tokens[-1])
-    permissions = [" ".join(token.text for token in part).upper() for part in ddl.parts_of(tokens[1 : on if on > 0 else to])]
+    permissions = [
+        " ".join(token.text for token in part).upper() for part in ddl.parts_of(tokens[1 : on if on > 0 else to])
+    ]
     login = tokens[to + 1].value
     where = tokens[on + 1 : to] if on > 0 else []
 
@@ -416,15 +486,23 @@ def permission(tokens: list[Token]) -> Run:
             named = Reader([token for token in where if token.upper not in ("OBJECT", "::")]).table()
             relation = engine.values("SELECT coalesce(to_regclass($1)::oid, 0)", [named.sql])[0][0] or "0"
             if relation == "0":
-                raise ServerError(f"Cannot find the object '{named.name}', because it does not exist or you do not have"
-                                  " permission.", 15151, 16, 1)
+                raise ServerError(
+                    f"Cannot find the object '{named.name}', because it does not exist or you do not have permission.",
+                    15151,
+                    16,
+                    1,
+                )
         for one in permissions:
             if verb == "DENY":
-                engine.ask("INSERT INTO tds.denied VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-                           [login, one, schema, relation])
+                engine.ask(
+                    "INSERT INTO tds.denied VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                    [login, one, schema, relation],
+                )
             else:
-                engine.ask("DELETE FROM tds.denied WHERE login = $1 AND permission = $2 AND relid = $3",
-                           [login, one, relation])
+                engine.ask(
+                    "DELETE FROM tds.denied WHERE login = $1 AND permission = $2 AND relid = $3",
+                    [login, one, relation],
+                )
         reply.done(0xFD)
 
     return run
@@ -435,10 +513,33 @@ def nothing(tokens: list[Token]) -> Run:
 
 
 MAKERS: dict[str, Callable[[list[Token]], Run]] = {
-    "SELECT": query, "INSERT": query, "UPDATE": query, "DELETE": query, "WITH": query, "MERGE": query,
-    "CREATE": create, "ALTER": alter, "DROP": drop, "TRUNCATE": truncate, "SET": set_, "BEGIN": transaction,
-    "COMMIT": transaction, "ROLLBACK": transaction, "SAVE": transaction, "THROW": throw, "RAISERROR": raiserror,
-    "PRINT": print_, "RETURN": return_, "BREAK": return_, "CONTINUE": return_, "WAITFOR": waitfor, "USE": use,
-    "GRANT": permission, "DENY": permission, "REVOKE": permission, "CHECKPOINT": nothing, "EXEC": procedures.execute,
+    "SELECT": query,
+    "INSERT": query,
+    "UPDATE": query,
+    "DELETE": query,
+    "WITH": query,
+    "MERGE": query,
+    "CREATE": create,
+    "ALTER": alter,
+    "DROP": drop,
+    "TRUNCATE": truncate,
+    "SET": set_,
+    "BEGIN": transaction,
+    "COMMIT": transaction,
+    "ROLLBACK": transaction,
+    "SAVE": transaction,
+    "THROW": throw,
+    "RAISERROR": raiserror,
+    "PRINT": print_,
+    "RETURN": return_,
+    "BREAK": return_,
+    "CONTINUE": return_,
+    "WAITFOR": waitfor,
+    "USE": use,
+    "GRANT": permission,
+    "DENY": permission,
+    "REVOKE": permission,
+    "CHECKPOINT": nothing,
+    "EXEC": procedures.execute,
     "EXECUTE": procedures.execute,
 }

@@ -36,8 +36,13 @@ def done(status: int = 0, rows: int = 0, command: int = 0xC1, token: int = 0xFD)
 
 def message(number: int, text: str, severity: int, state: int = 1, line: int = 1) -> bytes:
     """ERROR, or INFO up to severity 10."""
-    body = (struct.pack("<iBB", number, state, severity) + us_varchar(text) + b_varchar(SERVER) + b_varchar("")
-            + struct.pack("<i", line))
+    body = (
+        struct.pack("<iBB", number, state, severity)
+        + us_varchar(text)
+        + b_varchar(SERVER)
+        + b_varchar("")
+        + struct.pack("<i", line)
+    )
     return struct.pack("<BH", 0xAA if severity > 10 else 0xAB, len(body)) + body
 
 
@@ -53,12 +58,17 @@ def env_text(kind: int, new: str, old: str = "") -> bytes:
 def login_reply(database: str, packet_size: int) -> bytes:
     name = "Microsoft SQL Server (stand-in)"
     ack = struct.pack("<B", 1) + bytes.fromhex("74000004") + b_varchar(name) + bytes([16, 0, 3, 232])
-    return (env_text(1, database, "master")
-            + message(5701, f"Changed database context to '{database}'.", 0, 2)
-            + env_change(7, bytes([len(COLLATION)]) + COLLATION, b"\0")
-            + env_text(2, "us_english") + message(5703, "Changed language setting to us_english.", 0)
-            + struct.pack("<BH", 0xAD, len(ack)) + ack
-            + env_text(4, str(packet_size), "4096") + done())
+    return (
+        env_text(1, database, "master")
+        + message(5701, f"Changed database context to '{database}'.", 0, 2)
+        + env_change(7, bytes([len(COLLATION)]) + COLLATION, b"\0")
+        + env_text(2, "us_english")
+        + message(5703, "Changed language setting to us_english.", 0)
+        + struct.pack("<BH", 0xAD, len(ack))
+        + ack
+        + env_text(4, str(packet_size), "4096")
+        + done()
+    )
 
 
 def column_metadata(columns: list[Column]) -> bytes:
@@ -79,8 +89,11 @@ def null_row(encoders: list[Callable[[str], bytes]], values: Sequence[bytes | No
     for i, value in enumerate(values):
         if value is None:
             bitmap[i >> 3] |= 1 << (i & 7)
-    return b"\xd2" + bytes(bitmap) + b"".join(
-        encoders[i](value.decode()) for i, value in enumerate(values) if value is not None)
+    return (
+        b"\xd2"
+        + bytes(bitmap)
+        + b"".join(encoders[i](value.decode()) for i, value in enumerate(values) if value is not None)
+    )
 
 
 def return_value(ordinal: int, name: str, t: TsqlType, text: str | None) -> bytes:
@@ -88,4 +101,6 @@ def return_value(ordinal: int, name: str, t: TsqlType, text: str | None) -> byte
     if t.name in ("text", "ntext", "image"):
         t = TsqlType({"text": "varchar", "ntext": "nvarchar", "image": "varbinary"}[t.name], -1)
     named = b_varchar("@" + name if name else "")
-    return (struct.pack("<BH", 0xAC, ordinal) + named + b"\x01" + struct.pack("<IH", 0, 9) + type_info(t) + encode(t, text))
+    return (
+        struct.pack("<BH", 0xAC, ordinal) + named + b"\x01" + struct.pack("<IH", 0, 9) + type_info(t) + encode(t, text)
+    )

@@ -20,9 +20,29 @@ __all__ = ["NotTaken", "Query", "literal", "quoted", "translate"]
 TEMPORARY = "\u00a7t\u00a7"  # for a # that the parser would take off
 COMMANDS = {"SELECT": 0xC1, "INSERT": 0xC3, "DELETE": 0xC4, "UPDATE": 0xC5, "MERGE": 0x117}
 HINTS = {
-    "TABLOCK", "TABLOCKX", "UPDLOCK", "XLOCK", "HOLDLOCK", "ROWLOCK", "PAGLOCK", "NOLOCK", "READPAST", "READCOMMITTED",
-    "READUNCOMMITTED", "REPEATABLEREAD", "SERIALIZABLE", "SNAPSHOT", "NOWAIT", "KEEPIDENTITY", "KEEPDEFAULTS", "INDEX",
-    "FORCESEEK", "READCOMMITTEDLOCK", "NOEXPAND", "IGNORE_CONSTRAINTS", "IGNORE_TRIGGERS",
+    "TABLOCK",
+    "TABLOCKX",
+    "UPDLOCK",
+    "XLOCK",
+    "HOLDLOCK",
+    "ROWLOCK",
+    "PAGLOCK",
+    "NOLOCK",
+    "READPAST",
+    "READCOMMITTED",
+    "READUNCOMMITTED",
+    "REPEATABLEREAD",
+    "SERIALIZABLE",
+    "SNAPSHOT",
+    "NOWAIT",
+    "KEEPIDENTITY",
+    "KEEPDEFAULTS",
+    "INDEX",
+    "FORCESEEK",
+    "READCOMMITTEDLOCK",
+    "NOEXPAND",
+    "IGNORE_CONSTRAINTS",
+    "IGNORE_TRIGGERS",
 }
 
 
@@ -111,7 +131,7 @@ def _shape(text: str) -> tuple[Query, int]:
     top = _TOP.match(text)
     limit = int(top[2]) if top else -1
     if top:
-        text = f"{top[1]}{top[3] or ''} {text[top.end():]}"
+        text = f"{top[1]}{top[3] or ''} {text[top.end() :]}"
     try:
         tree = sqlglot.parse_one(text, read="tsql")
     except sqlglot.errors.SqlglotError as error:
@@ -121,8 +141,13 @@ def _shape(text: str) -> tuple[Query, int]:
         if name.name.startswith(TEMPORARY):
             name.set("this", "#" + name.name.removeprefix(TEMPORARY))
     verb = text.split(None, 1)[0].upper()
-    kinds = {"SELECT": (exp.Select, exp.SetOperation, exp.Subquery), "INSERT": exp.Insert, "DELETE": exp.Delete,
-             "UPDATE": exp.Update, "MERGE": exp.Merge}
+    kinds = {
+        "SELECT": (exp.Select, exp.SetOperation, exp.Subquery),
+        "INSERT": exp.Insert,
+        "DELETE": exp.Delete,
+        "UPDATE": exp.Update,
+        "MERGE": exp.Merge,
+    }
     if verb == "WITH":
         verb = next((name for name, kind in kinds.items() if isinstance(tree, kind)), "")
     if verb not in kinds or not isinstance(tree, kinds[verb]):
@@ -141,8 +166,9 @@ def translate(tokens: list[Token]) -> Query:
     if not texts:
         return made
     sql = re.sub(r"'\u00a7(\d+)\u00a7'", lambda match: texts[int(match[1])], made.sql)
-    return Query(sql, made.verb, made.variables, made.target, made.columns, made.assigned, made.types, made.tree,
-                 made.returning)
+    return Query(
+        sql, made.verb, made.variables, made.target, made.columns, made.assigned, made.types, made.tree, made.returning
+    )
 
 
 def _without_literals(words: list[str], texts: list[str]) -> list[str]:
@@ -151,8 +177,13 @@ def _without_literals(words: list[str], texts: list[str]) -> list[str]:
         first = word[0]
         if first == "'" or (first in "Nn" and word[1:2] == "'"):
             texts.append(word.lstrip("Nn"))
-        elif first.isdigit() and word[:2].lower() != "0x" and out and out[-1] == "=" and (
-                i + 1 == len(words) or words[i + 1].upper() in (",", "AND", ")", "WHERE")):
+        elif (
+            first.isdigit()
+            and word[:2].lower() != "0x"
+            and out
+            and out[-1] == "="
+            and (i + 1 == len(words) or words[i + 1].upper() in (",", "AND", ")", "WHERE"))
+        ):
             texts.append(word)
         elif first.isdigit() and word[:2].lower() == "0x":
             texts.append(f"decode('{word[2:] if len(word) % 2 == 0 else '0' + word[2:]}', 'hex')")
@@ -178,7 +209,9 @@ def _call(name: str, *arguments: exp.Expression | str | int | bool) -> exp.Expre
             texts.append(exp.Literal.number(argument))
         else:
             texts.append(exp.Literal.string(argument))
-    return exp.Dot(this=exp.Identifier(this="tds", quoted=True), expression=exp.Anonymous(this=name, expressions=texts))
+    return exp.Dot(
+        this=exp.Identifier(this="tds", quoted=True), expression=exp.Anonymous(this=name, expressions=texts)
+    )
 
 
 def cast(value: exp.Expression, t: TsqlType) -> exp.Expression:
@@ -188,8 +221,11 @@ def cast(value: exp.Expression, t: TsqlType) -> exp.Expression:
     if n in ("date", "time", "datetime", "smalldatetime", "datetime2", "datetimeoffset"):
         return _call("norm_time", text, n, t.scale)
     if n in ("char", "nchar", "varchar", "nvarchar"):
-        return text if t.length < 0 and n[0] == "n" else _call("cast_text", text, t.length, n[0] == "n",
-                                                              n in ("char", "nchar"))
+        return (
+            text
+            if t.length < 0 and n[0] == "n"
+            else _call("cast_text", text, t.length, n[0] == "n", n in ("char", "nchar"))
+        )
     if n in ("binary", "varbinary"):
         if isinstance(value, exp.Literal) and value.is_string:
             value = text
@@ -219,7 +255,8 @@ def _is_text(node: exp.Expression | None) -> bool:
         return bool(node.is_string)
     if isinstance(node, (exp.Cast, exp.TryCast)):
         return node.to.sql(dialect="postgres").upper() in ("TEXT",) or node.to.sql(dialect="tsql").lower().startswith(
-            ("varchar", "nvarchar", "char", "nchar"))
+            ("varchar", "nvarchar", "char", "nchar")
+        )
     if isinstance(node, exp.Dot):
         return isinstance(node.expression, exp.Anonymous) and node.expression.name in ("cast_text", "styled")
     return isinstance(node, (exp.National, *_TEXTS))
@@ -254,15 +291,19 @@ class Mender:
 
     def on_hexstring(self, node: exp.HexString) -> exp.Expression:
         text = str(node.this).removeprefix("0x")
-        return exp.Anonymous(this="decode", expressions=[exp.Literal.string("0" * (len(text) % 2) + text),
-                                                         exp.Literal.string("hex")])
+        return exp.Anonymous(
+            this="decode", expressions=[exp.Literal.string("0" * (len(text) % 2) + text), exp.Literal.string("hex")]
+        )
 
     def on_national(self, node: exp.National) -> exp.Expression:
         return exp.Literal.string(str(node.this))
 
     def on_cast(self, node: exp.Cast) -> exp.Expression:
-        return node if node.to.this == exp.DataType.Type.TEXT and isinstance(node.parent, exp.Length) else cast(
-            node.this, storage_of(node.to))
+        return (
+            node
+            if node.to.this == exp.DataType.Type.TEXT and isinstance(node.parent, exp.Length)
+            else cast(node.this, storage_of(node.to))
+        )
 
     on_trycast = on_cast
 
@@ -309,6 +350,7 @@ class Mender:
         if name not in self.variables:
             self.variables.append(name)
         return exp.Var(this=f"\u00abv{self.variables.index(name)}\u00bb")
+
 
 def mended(tree: exp.Expression, mender: Mender) -> exp.Expression:
     """Parts before the whole, so that what is made of a part stays."""
@@ -378,16 +420,21 @@ def _assignments(tree: exp.Expression) -> list[str]:
             names.append("@" + node.this.name.lower())
             tree.expressions[i].replace(node.expression)
     if names and len(names) != len(tree.expressions):
-        raise NotTaken("A SELECT statement that assigns a value to a variable must not be combined with data-retrieval"
-                       " operations.", 141)
+        raise NotTaken(
+            "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval"
+            " operations.",
+            141,
+        )
     return names
 
 
 def _types(tree: exp.Expression) -> list[TsqlType | str | None]:
     while isinstance(tree, (exp.SetOperation, exp.Subquery)):
         tree = tree.this
-    if any(isinstance(node, exp.Star) or node.find(exp.Star) and not isinstance(node, (exp.Count, exp.Alias))
-           for node in tree.expressions):
+    if any(
+        isinstance(node, exp.Star) or node.find(exp.Star) and not isinstance(node, (exp.Count, exp.Alias))
+        for node in tree.expressions
+    ):
         return []
     return [_type_of(node) for node in tree.expressions]
 
@@ -409,10 +456,20 @@ def _type_of(node: exp.Expression) -> TsqlType | str | None:
     if isinstance(node, exp.Parameter):
         inner = node.this.name if isinstance(node.this, exp.Parameter) else node.name
         return "@@" + inner.lower()[2:] if inner.startswith("__") else "@" + inner.lower()
-    if isinstance(node, exp.Anonymous) and node.name.lower() in ("xact_state", "scope_identity", "error_number", "error_message",
-                                                                 "error_severity", "error_state"):
+    if isinstance(node, exp.Anonymous) and node.name.lower() in (
+        "xact_state",
+        "scope_identity",
+        "error_number",
+        "error_message",
+        "error_severity",
+        "error_state",
+    ):
         return "@@" + node.name.lower()
-    if isinstance(node, exp.Anonymous) and node.name.lower().startswith("fn_cdc_") and node.name.lower().endswith("lsn"):
+    if (
+        isinstance(node, exp.Anonymous)
+        and node.name.lower().startswith("fn_cdc_")
+        and node.name.lower().endswith("lsn")
+    ):
         return TsqlType("binary", 10)
     if isinstance(node, exp.Dot):
         return _type_of(node.expression)
@@ -448,12 +505,17 @@ def _change(tree: exp.Expression, verb: str, limit: int, out: Query) -> exp.Expr
     returning = tree.args.get("returning")
     if returning is not None:
         out.returning = True
-        if tree.find(exp.Returning) and any(column.table.lower() == "deleted" for column in returning.find_all(exp.Column)
-                                            ) and verb != "DELETE":
+        if (
+            tree.find(exp.Returning)
+            and any(column.table.lower() == "deleted" for column in returning.find_all(exp.Column))
+            and verb != "DELETE"
+        ):
             raise NotTaken("The stand-in takes OUTPUT deleted of DELETE alone.")
         for column in list(returning.find_all(exp.Column)):
             if column.table.lower() in ("inserted", "deleted"):
-                column.set("table", exp.to_identifier(tree.this.alias_or_name, quoted=True) if verb != "INSERT" else None)
+                column.set(
+                    "table", exp.to_identifier(tree.this.alias_or_name, quoted=True) if verb != "INSERT" else None
+                )
     return tree
 
 
@@ -497,11 +559,23 @@ def _joined(tree: exp.Expression, verb: str, out: Query) -> exp.Expression:
         return new
     tables, conditions, inner = _sources(first)
     wanted = named.name.lower()
-    chosen = next((t for t in tables if isinstance(t, exp.Table) and t.alias and t.alias.lower() == wanted
-                   and not named.text("db")), None)
+    chosen = next(
+        (
+            t
+            for t in tables
+            if isinstance(t, exp.Table) and t.alias and t.alias.lower() == wanted and not named.text("db")
+        ),
+        None,
+    )
     if chosen is None:
-        chosen = next((t for t in tables if isinstance(t, exp.Table) and t.name.lower() == wanted and _parts(t) == _parts(
-            named)), None)
+        chosen = next(
+            (
+                t
+                for t in tables
+                if isinstance(t, exp.Table) and t.name.lower() == wanted and _parts(t) == _parts(named)
+            ),
+            None,
+        )
     if chosen is None:  # the target is not among them: a plain cross join with it
         raise NotTaken(f"The stand-in takes no {verb} of a table that is not in its FROM.")
     assert isinstance(chosen, exp.Table)
@@ -509,8 +583,15 @@ def _joined(tree: exp.Expression, verb: str, out: Query) -> exp.Expression:
     return _rejoin(tree, verb, first, tables, conditions, chosen, inner)
 
 
-def _rejoin(tree: exp.Expression, verb: str, first: exp.Expression, tables: list[exp.Expression],
-            conditions: list[exp.Expression], chosen: exp.Table, inner: bool) -> exp.Expression:
+def _rejoin(
+    tree: exp.Expression,
+    verb: str,
+    first: exp.Expression,
+    tables: list[exp.Expression],
+    conditions: list[exp.Expression],
+    chosen: exp.Table,
+    inner: bool,
+) -> exp.Expression:
     where = tree.args.get("where")
     all_of = [c.copy() for c in conditions] if inner else []
     if where is not None:
@@ -525,8 +606,12 @@ def _rejoin(tree: exp.Expression, verb: str, first: exp.Expression, tables: list
         others = [first.copy()]
         alias = chosen.alias or chosen.name
         target.set("alias", exp.TableAlias(this=exp.to_identifier("tds_target", quoted=True)))
-        all_of.append(exp.EQ(this=exp.column("ctid", table="tds_target", quoted=True),
-                             expression=exp.column("ctid", table=alias, quoted=True)))
+        all_of.append(
+            exp.EQ(
+                this=exp.column("ctid", table="tds_target", quoted=True),
+                expression=exp.column("ctid", table=alias, quoted=True),
+            )
+        )
     condition = exp.and_(*[exp.Paren(this=c) for c in all_of], copy=False) if all_of else None
     if verb == "UPDATE":
         made: exp.Expression = exp.Update(this=target, expressions=[e.copy() for e in tree.expressions])
@@ -552,8 +637,10 @@ def _limit(tree: exp.Expression, limit: int) -> None:
     inner = exp.select(exp.column("ctid", quoted=True)).from_(target.copy()).limit(limit)
     if tree.args.get("where") is not None:
         inner = inner.where(tree.args["where"].this.copy())
-    tree.set("where", exp.Where(this=exp.In(this=exp.column("ctid", table=alias, quoted=True),
-                                            query=exp.Subquery(this=inner))))
+    tree.set(
+        "where",
+        exp.Where(this=exp.In(this=exp.column("ctid", table=alias, quoted=True), query=exp.Subquery(this=inner))),
+    )
 
 
 def expression(tokens: list[Token]) -> Query:
