@@ -1,5 +1,6 @@
 #include "tds/conn.h"
 
+#include "tds/conn_internal.h"
 #include "tds/places.h"
 
 #include <errno.h>
@@ -14,17 +15,6 @@
 #include <unistd.h>
 
 #include <sybdb.h>
-
-struct sluice_tds_conn {
-    const struct sluice_tds_settings *settings;
-    const struct sluice_host *host;
-    DBPROCESS *db;
-    struct sluice_tds_message first; /* severity > 10, or of the library: the first one counts */
-    int32_t has_first;
-    int32_t gave_up;     /* by timeout or cancellation */
-    int64_t deadline_us; /* monotonic; 0 = none */
-    char what[160];
-};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local struct sluice_tds_conn *opening; /* its DBPROCESS has no user data yet */
@@ -143,7 +133,8 @@ static sluice_status login(struct sluice_tds_conn *conn, const struct sluice_tds
     return status;
 }
 
-static sluice_status fail(struct sluice_tds_conn *conn, const char *what, struct sluice_error *err)
+sluice_status sluice_tds_fail(struct sluice_tds_conn *conn, const char *what,
+                              struct sluice_error *err)
 {
     const struct sluice_host *host = conn->host;
     if (host->cancelled(host->ctx)) {
@@ -167,7 +158,7 @@ static sluice_status attempt(struct sluice_tds_conn *conn,
                    settings->instance != NULL ? "\\" : "",
                    settings->instance != NULL ? settings->instance : "");
     SLUICE_TRY(login(conn, settings, err));
-    return conn->db != NULL ? (sluice_status)SLUICE_OK : fail(conn, what, err);
+    return conn->db != NULL ? (sluice_status)SLUICE_OK : sluice_tds_fail(conn, what, err);
 }
 
 /* The server is away, or has the database as a mirror or secondary that nobody may read. */
@@ -246,7 +237,7 @@ void sluice_tds_close(struct sluice_tds_conn *conn)
 
 /* ---- statements ---- */
 
-static void begin_wait(struct sluice_tds_conn *conn)
+void sluice_tds_begin_wait(struct sluice_tds_conn *conn)
 {
     const struct sluice_host *host = conn->host;
     const int64_t timeout = conn->settings->query_timeout_us;
@@ -259,13 +250,13 @@ static sluice_status start(struct sluice_tds_conn *conn, const char *what, const
     conn->has_first = 0;
     conn->gave_up = 0;
     (void)snprintf(conn->what, sizeof conn->what, "%s", what);
-    begin_wait(conn);
+    sluice_tds_begin_wait(conn);
     if (conn->host->cancelled(conn->host->ctx)) {
         return sluice_error_set(err, SLUICE_E_CANCELLED, 0, "%s: cancelled", what);
     }
     if (dbcmd(conn->db, sql) != SUCCEED || dbsqlexec(conn->db) != SUCCEED || conn->has_first) {
         (void)dbcancel(conn->db);
-        return fail(conn, what, err);
+        return sluice_tds_fail(conn, what, err);
     }
     return SLUICE_OK;
 }
@@ -280,7 +271,7 @@ static sluice_status drain(struct sluice_tds_conn *conn, struct sluice_error *er
     }
     if (rc == FAIL || conn->has_first) {
         (void)dbcancel(conn->db);
-        return fail(conn, conn->what, err);
+        return sluice_tds_fail(conn, conn->what, err);
     }
     return SLUICE_OK;
 }
@@ -299,7 +290,7 @@ sluice_status sluice_tds_query(struct sluice_tds_conn *conn, const char *what, c
     const RETCODE rc = dbresults(conn->db);
     if (rc == FAIL || conn->has_first) {
         (void)dbcancel(conn->db);
-        return fail(conn, what, err);
+        return sluice_tds_fail(conn, what, err);
     }
     if (rc != SUCCEED || dbnumcols(conn->db) == 0) {
         (void)dbcancel(conn->db);
@@ -310,14 +301,14 @@ sluice_status sluice_tds_query(struct sluice_tds_conn *conn, const char *what, c
 
 sluice_status sluice_tds_fetch(struct sluice_tds_conn *conn, struct sluice_error *err)
 {
-    begin_wait(conn);
+    sluice_tds_begin_wait(conn);
     const STATUS row = dbnextrow(conn->db);
     if (row == REG_ROW) {
         return SLUICE_OK;
     }
     if (row != NO_MORE_ROWS || conn->has_first || conn->gave_up) {
         (void)dbcancel(conn->db);
-        return fail(conn, conn->what, err);
+        return sluice_tds_fail(conn, conn->what, err);
     }
     SLUICE_TRY(drain(conn, err));
     return SLUICE_END;
@@ -335,6 +326,20 @@ struct sluice_bytes sluice_tds_value(const struct sluice_tds_conn *conn, int32_t
     const BYTE *data = dbdata(conn->db, i + 1);
     const DBINT size = data != NULL ? dbdatlen(conn->db, i + 1) : 0;
     return (struct sluice_bytes){data, size > 0 ? (uint64_t)size : 0};
+}
+
+int32_t sluice_tds_is_text(const struct sluice_tds_conn *conn, int32_t i)
+{
+    switch (dbcoltype(conn->db, i + 1)) {
+    case SYBCHAR:
+    case SYBVARCHAR:
+    case SYBTEXT:
+    case SYBNTEXT:
+    case SYBNVARCHAR:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 int32_t sluice_tds_column_type(const struct sluice_tds_conn *conn, int32_t i)

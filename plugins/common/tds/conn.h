@@ -35,6 +35,8 @@ void sluice_tds_cancel(struct sluice_tds_conn *conn);
 
 /* Column `i` from 0 of the row at hand: bytes of the type's own form, until the next fetch; data NULL = NULL. */
 struct sluice_bytes sluice_tds_value(const struct sluice_tds_conn *conn, int32_t i);
+/* 1 if its values are texts. */
+int32_t sluice_tds_is_text(const struct sluice_tds_conn *conn, int32_t i);
 /* SYB… of the column, or -1. */
 int32_t sluice_tds_column_type(const struct sluice_tds_conn *conn, int32_t i);
 /* Of a decimal column. */

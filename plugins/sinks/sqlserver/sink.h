@@ -20,7 +20,8 @@ struct mssink_table; /* table.h */
 
 /* What a load does with rows that a table has and that no load of this pipeline brought: as in sink postgres. */
 enum {
-    MSSINK_EXISTING_AUTO = 0, /* by write.mode: replace → REPLACE, append and history → APPEND, else REFUSE */
+    MSSINK_EXISTING_AUTO =
+        0, /* by write.mode: replace → REPLACE, append and history → APPEND, else REFUSE */
     MSSINK_EXISTING_REFUSE = 1,
     MSSINK_EXISTING_TRUNCATE = 2,
     MSSINK_EXISTING_REPLACE = 3,
@@ -36,8 +37,8 @@ struct mssink_options {
     int32_t auto_create;
     int32_t fire_triggers; /* bulk loads into existing tables run their triggers */
     int64_t small_rows;    /* at most so many changes go as single statements */
-    int64_t flush_bytes;   /* of encoded changes before they are written into the open transaction */
-    int64_t load_bytes;    /* of a load's rows in one bulk batch */
+    int64_t flush_bytes; /* of encoded changes before they are written into the open transaction */
+    int64_t load_bytes;  /* of a load's rows in one bulk batch */
 };
 
 /* What the end of a load does. */
@@ -64,12 +65,14 @@ struct mssink_stream {
     struct mssink_write write;
     char *schema; /* of the target */
     char *name;
-    struct mssink_table *table; /* as this version writes it; owned. For changes: NULL until the lane has
+    struct mssink_table
+        *table; /* as this version writes it; owned. For changes: NULL until the lane has
                                    opened it */
-    char *run;                  /* of the load under way; NULL */
-    char *shadow; /* load: name of the table in the target's schema that its rows go into; NULL = itself */
-    int publish;  /* load: MSSINK_PUBLISH_* */
-    int made;     /* load: the table was made by it, its key is due at the end */
+    char *run;  /* of the load under way; NULL */
+    char *
+        shadow; /* load: name of the table in the target's schema that its rows go into; NULL = itself */
+    int publish; /* load: MSSINK_PUBLISH_* */
+    int made;    /* load: the table was made by it, its key is due at the end */
     int loading;
     int run_table; /* `table` is the load's own: changes look theirs up first */
 };

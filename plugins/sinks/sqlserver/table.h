@@ -14,15 +14,15 @@ extern const char *const mssink_meta_words[];
 extern const char *const mssink_meta_types[];
 
 struct mssink_column {
-    char *name;             /* unquoted */
+    char *name;              /* unquoted */
     struct mssink_type type; /* of the target's column */
-    int32_t source;         /* column of the stream; -1 = ours: `meta` or the soft column */
-    uint32_t meta;          /* SLUICE_META_*; 0 = not metadata */
-    int soft;               /* the soft-delete column */
-    int key;                /* rows are found by it */
+    int32_t source;          /* column of the stream; -1 = ours: `meta` or the soft column */
+    uint32_t meta;           /* SLUICE_META_*; 0 = not metadata */
+    int soft;                /* the soft-delete column */
+    int key;                 /* rows are found by it */
     int nullable;
     int identity;
-    int ordinal; /* place in the table, from 1: bulk load counts by it */
+    int ordinal;  /* place in the table, from 1: bulk load counts by it */
     int one_form; /* equal values have equal bytes, by the server's own comparison */
 };
 
@@ -30,15 +30,16 @@ struct mssink_table {
     int64_t object_id;
     char *schema;
     char *name;
-    struct mssink_column *columns; /* what is written: computed columns and extra ones are not here */
+    struct mssink_column
+        *columns; /* what is written: computed columns and extra ones are not here */
     uint32_t column_count;
     uint32_t *keys; /* indexes into columns, in key order */
     uint32_t key_count;
-    int key_unique;    /* a unique index is on exactly these */
-    int has_identity;  /* SET IDENTITY_INSERT is needed for rows of ours */
+    int key_unique;   /* a unique index is on exactly these */
+    int has_identity; /* SET IDENTITY_INSERT is needed for rows of ours */
     int has_triggers;
-    int width;         /* columns of the table, all */
-    int bulk_refused;  /* some column's type cannot be loaded in bulk (xml): by way of a staging table */
+    int width;        /* columns of the table, all */
+    int bulk_refused; /* some column's type cannot be loaded in bulk (xml): by way of a staging table */
     int is_clean_heap; /* no index: many lanes may load with TABLOCK */
 };
 

@@ -71,6 +71,7 @@ sluice_status mssink_encode(const struct mssink_encoder *e, int64_t row, uint8_t
 void mssink_literal(const struct mssink_type *type, struct sluice_bytes value,
                     struct mssink_text *out);
 /* The same as JSON, for letters and messages. */
-void mssink_json(const struct mssink_type *type, struct sluice_bytes value, struct mssink_text *out);
+void mssink_json(const struct mssink_type *type, struct sluice_bytes value,
+                 struct mssink_text *out);
 
 #endif /* SLUICE_MSSINK_VALUE_H */
