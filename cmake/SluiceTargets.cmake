@@ -1,8 +1,9 @@
 # sluice_add_library(NAME [LIBS lib…] [PKG module…]): a static library of all .c files of the
 # current folder, except main.c.
 function(sluice_add_library name)
-  cmake_parse_arguments(A "" "" "LIBS;PKG" ${ARGN})
+  cmake_parse_arguments(A "" "" "LIBS;PKG;SOURCES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  list(APPEND sources ${A_SOURCES})
   list(FILTER sources EXCLUDE REGEX "/main\\.c$")
   if(NOT sources)
     add_library(${name} INTERFACE)
@@ -23,12 +24,14 @@ function(sluice_link_pkg name)
   endforeach()
 endfunction()
 
-# sluice_add_plugin(NAME [LIBS lib…] [PKG module…]): a plugin of all .c files of the current folder.
+# sluice_add_plugin(NAME [LIBS lib…] [PKG module…] [SOURCES file…]): a plugin of all .c files of the current folder, and
+# of those named.
 # Makes NAME.so in lib/sluice/plugins, and NAME_static for tests that link it (its entry is then
 # sluice_plugin_NAME_entry_v0).
 function(sluice_add_plugin name)
-  cmake_parse_arguments(A "" "" "LIBS;PKG" ${ARGN})
+  cmake_parse_arguments(A "" "" "LIBS;PKG;SOURCES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  list(APPEND sources ${A_SOURCES})
   if(NOT sources)
     message(STATUS "plugin ${name}: no sources yet")
     return()

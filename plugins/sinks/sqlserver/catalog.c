@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
 static sluice_status nomem(struct sluice_error *err)
 {
     return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for the catalog");
@@ -25,7 +27,6 @@ static int ends_with(const char *text, const char *end)
 static sluice_status take_column(struct mssink_seen *seen, const struct sluice_tds_conn *conn,
                                  struct sluice_error *err)
 {
-    char collation[160];
     if (seen->count == seen->cap) {
         const uint32_t cap = seen->cap > 0 ? seen->cap * 2 : 32;
         struct mssink_seen_column *grown = realloc(seen->columns, cap * sizeof *grown);
@@ -41,17 +42,20 @@ static sluice_status take_column(struct mssink_seen *seen, const struct sluice_t
     c->ordinal = (int)seen->count; /* bulk load counts the columns that there are */
     sluice_tds_text(conn, 1, c->name, sizeof c->name);
     sluice_tds_text(conn, 2, c->type_name, sizeof c->type_name);
-    sluice_tds_text(conn, 10, collation, sizeof collation);
-    mssink_type_make(c->type_name, (int32_t)sluice_tds_number(conn, 3),
-                     (int32_t)sluice_tds_number(conn, 4), (int32_t)sluice_tds_number(conn, 5),
-                     ends_with(collation, "_UTF8") ? 65001 : (int32_t)sluice_tds_number(conn, 11),
-                     &c->type);
+    sluice_tds_text(conn, 10, c->collation, sizeof c->collation);
+    if (strspn(c->collation, WORD) != strlen(c->collation)) {
+        c->collation[0] = '\0'; /* it goes into statements */
+    }
+    mssink_type_make(
+        c->type_name, (int32_t)sluice_tds_number(conn, 3), (int32_t)sluice_tds_number(conn, 4),
+        (int32_t)sluice_tds_number(conn, 5),
+        ends_with(c->collation, "_UTF8") ? 65001 : (int32_t)sluice_tds_number(conn, 11), &c->type);
     c->nullable = sluice_tds_number(conn, 6) != 0;
     c->identity = sluice_tds_number(conn, 7) != 0;
     c->computed = sluice_tds_number(conn, 8) != 0;
     c->has_default = sluice_tds_number(conn, 9) != 0;
-    c->binary_collation = ends_with(collation, "_BIN2") || ends_with(collation, "_BIN") ||
-                          strstr(collation, "_BIN2_") != NULL;
+    c->binary_collation = ends_with(c->collation, "_BIN2") || ends_with(c->collation, "_BIN") ||
+                          strstr(c->collation, "_BIN2_") != NULL;
     return SLUICE_OK;
 }
 
@@ -135,16 +139,18 @@ sluice_status mssink_seen_read(struct sluice_tds_conn *conn, const char *schema,
     if (out->object_id == 0) {
         return SLUICE_OK;
     }
-    mssink_text_format(&t,
-                       "SELECT i.index_id, ic.key_ordinal, i.is_unique, i.has_filter, c.name FROM "
-                       "sys.indexes i JOIN sys.index_columns ic ON ic.object_id = i.object_id AND "
-                       "ic.index_id = i.index_id JOIN sys.columns c ON c.object_id = i.object_id AND "
-                       "c.column_id = ic.column_id WHERE i.object_id = %lld AND i.is_disabled = 0 AND "
-                       "ic.key_ordinal > 0 ORDER BY i.index_id, ic.key_ordinal",
-                       (long long)out->object_id);
+    mssink_text_format(
+        &t,
+        "SELECT i.index_id, ic.key_ordinal, i.is_unique, i.has_filter, c.name FROM "
+        "sys.indexes i JOIN sys.index_columns ic ON ic.object_id = i.object_id AND "
+        "ic.index_id = i.index_id JOIN sys.columns c ON c.object_id = i.object_id AND "
+        "c.column_id = ic.column_id WHERE i.object_id = %lld AND i.is_disabled = 0 AND "
+        "ic.key_ordinal > 0 ORDER BY i.index_id, ic.key_ordinal",
+        (long long)out->object_id);
     sluice_status status = read_rows(conn, &t, take_index, out, err);
-    static const char *const guards[] = {"sys.triggers WHERE parent_id", "sys.foreign_keys WHERE "
-                                                                         "parent_object_id",
+    static const char *const guards[] = {"sys.triggers WHERE parent_id",
+                                         "sys.foreign_keys WHERE "
+                                         "parent_object_id",
                                          "sys.check_constraints WHERE parent_object_id"};
     for (size_t i = 0; status >= 0 && i < sizeof guards / sizeof guards[0]; i++) {
         mssink_text_format(&t, "SELECT COUNT(*) AS n FROM %s = %lld AND is_disabled = 0", guards[i],

@@ -16,6 +16,7 @@ struct mssink_seen_column {
     int identity;
     int computed;
     int has_default;
+    char collation[132];  /* a plain word; "" = none */
     int binary_collation; /* compared by its code points */
 };
 
@@ -25,7 +26,7 @@ struct mssink_seen {
     uint32_t count;
     uint32_t cap;
     int index_count;
-    int guards; /* triggers, foreign keys and checks: bulk load would pass them over */
+    int guards;   /* triggers, foreign keys and checks: bulk load would pass them over */
     char *unique; /* owned: "\x1f" before and after each column, "\x1e" after each unique index */
 };
 

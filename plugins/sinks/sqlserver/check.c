@@ -44,16 +44,16 @@ sluice_status mssink_check(struct sluice_sink *sink, const struct sluice_sink_pl
         (void)tell(visit, vctx, SLUICE_FINDING_ERROR, "connection", "host", err->message, NULL);
         return status;
     }
-    (void)snprintf(what, sizeof what, "connected to database %s, %s",
-                   sink->options.server.database,
+    (void)snprintf(what, sizeof what, "connected to database %s, %s", sink->options.server.database,
                    sink->options.server.encrypt == SLUICE_TDS_ENCRYPT_OFF ? "not encrypted"
                                                                           : "encrypted");
     status = tell(visit, vctx, SLUICE_FINDING_OK, "connection", NULL, what, NULL);
     static const struct {
         const char *permission;
         const char *remedy;
-    } rights[] = {{"CREATE TABLE", "GRANT CREATE TABLE TO the user"},
-                  {"CREATE SCHEMA", "GRANT CREATE SCHEMA TO the user, or make the schemas yourself"}};
+    } rights[] = {
+        {"CREATE TABLE", "GRANT CREATE TABLE TO the user"},
+        {"CREATE SCHEMA", "GRANT CREATE SCHEMA TO the user, or make the schemas yourself"}};
     for (size_t i = 0; status >= 0 && i < sizeof rights / sizeof rights[0]; i++) {
         if (!is_allowed(conn, rights[i].permission)) {
             (void)snprintf(what, sizeof what, "%s is not granted", rights[i].permission);

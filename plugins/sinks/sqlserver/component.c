@@ -14,23 +14,24 @@ static const char *const existing_choices[] = {"auto",   "refuse", "truncate", "
 static const struct sluice_option o_schema =
     SLUICE_OPT(SLUICE_OPTION_STRING, "schema", "dbo", 0,
                "Schema for streams whose name has none, and for route.to without a dot.");
-static const struct sluice_option o_state_schema =
-    SLUICE_OPT(SLUICE_OPTION_STRING, "state_schema", "sluice", 0,
-               "Schema of the sink's own tables: lanes (what is committed) and streams. Made when it is "
-               "not there.");
+static const struct sluice_option o_state_schema = SLUICE_OPT(
+    SLUICE_OPTION_STRING, "state_schema", "sluice", 0,
+    "Schema of the sink's own tables: lanes (what is committed) and streams. Made when it is "
+    "not there.");
 static const struct sluice_option o_load_into = SLUICE_OPT_ENUM(
     "load_into", "auto", 0, existing_choices,
     "What a full load does with a table that has rows which this pipeline did not bring. refuse: "
     "stop and say so. truncate: empty it first. replace: keep them until the load is whole, then "
     "take their place at once. append, upsert: keep them; the load is added, or put by key, at "
     "once when it is whole. auto: replace or append where write.mode says so, else refuse.");
-static const struct sluice_option o_auto_create =
-    SLUICE_OPT(SLUICE_OPTION_BOOL, "auto_create", "true", 0,
-               "Whether tables and schemas that are missing are created. false: they must be there.");
-static const struct sluice_option o_small_rows = SLUICE_OPT_RANGE(
-    SLUICE_OPTION_INT, "small_rows", "64", SLUICE_OPTION_ADVANCED, 0, 1000000,
-    "Up to so many changes are written one by one, in one batch of statements; more are staged in a "
-    "temporary table and written as sets.");
+static const struct sluice_option o_auto_create = SLUICE_OPT(
+    SLUICE_OPTION_BOOL, "auto_create", "true", 0,
+    "Whether tables and schemas that are missing are created. false: they must be there.");
+static const struct sluice_option o_small_rows =
+    SLUICE_OPT_RANGE(SLUICE_OPTION_INT, "small_rows", "64", SLUICE_OPTION_ADVANCED, 0, 1000000,
+                     "Up to so many changes are written one by one, in one batch of statements; "
+                     "more are staged in a "
+                     "temporary table and written as sets.");
 static const struct sluice_option o_flush_bytes =
     SLUICE_OPT_RANGE(SLUICE_OPTION_SIZE, "flush_bytes", "16MiB", SLUICE_OPTION_ADVANCED, 65536,
                      1024 * MIB, "Changes that are held before they go into the open transaction.");
@@ -95,11 +96,14 @@ const struct sluice_component mssink_component = {
     .summary = "Tables of Microsoft SQL Server, loaded in bulk and kept in step",
     .help =
         "Writes tables over TDS 7.4 (FreeTDS db-lib): full loads by bulk insert, changes as whole "
-        "transactions of the source, each with its position in the same transaction of the target, so "
+        "transactions of the source, each with its position in the same transaction of the target, "
+        "so "
         "that nothing is written twice or left out.\n\n"
-        "Changes are collapsed to one per key, staged in temporary tables and written by UPDATE, DELETE "
+        "Changes are collapsed to one per key, staged in temporary tables and written by UPDATE, "
+        "DELETE "
         "and INSERT; few of them, or what sets cannot do, one by one. MERGE is not used.\n\n"
-        "The login's user needs SELECT, INSERT, UPDATE, DELETE on the tables, ALTER on those that it "
+        "The login's user needs SELECT, INSERT, UPDATE, DELETE on the tables, ALTER on those that "
+        "it "
         "creates or changes, CREATE TABLE and CREATE SCHEMA where they are missing.",
     .options = options,
     .sink = &api,

@@ -87,8 +87,7 @@ static sluice_status add_column(const struct mssink_stream *s, uint32_t i, int n
     char declaration[SLUICE_TDS_DECLARATION_MAX];
     const struct ArrowSchema *field = s->desc->schema->children[i];
     const uint32_t keys = key_columns_of(s, i);
-    SLUICE_TRY(
-        sluice_tds_declare(field, keys, is_same_source(s->desc), declaration, err));
+    SLUICE_TRY(sluice_tds_declare(field, keys, is_same_source(s->desc), declaration, err));
     if (strcmp(declaration, "xml") == 0) {
         (void)snprintf(declaration, sizeof declaration, "nvarchar(max)");
     }
@@ -185,8 +184,8 @@ static sluice_status plan_create(struct sluice_tds_conn *conn, const struct mssi
     for (int64_t i = 0; i < s->desc->schema->n_children && status >= 0; i++) {
         const struct ArrowSchema *field = s->desc->schema->children[i];
         mssink_text_add(&t, count++ > 0 ? ", " : "");
-        status = add_column(s, (uint32_t)i,
-                            history || (field->flags & ARROW_FLAG_NULLABLE) != 0, &t, err);
+        status = add_column(s, (uint32_t)i, history || (field->flags & ARROW_FLAG_NULLABLE) != 0,
+                            &t, err);
     }
     for (uint32_t i = 0; i <= MSSINK_METAS; i++) {
         if (wants(&s->write.write, i)) {
@@ -208,9 +207,8 @@ static sluice_status plan_create(struct sluice_tds_conn *conn, const struct mssi
 /* Bytes of whole numbers; 0 = none. */
 static int rank(enum mssink_form form)
 {
-    return form >= MSSINK_FORM_INT1 && form <= MSSINK_FORM_INT8
-               ? (int)form - (int)MSSINK_FORM_BIT
-               : 0;
+    return form >= MSSINK_FORM_INT1 && form <= MSSINK_FORM_INT8 ? (int)form - (int)MSSINK_FORM_BIT
+                                                                : 0;
 }
 
 /* 1 if values of `from` all fit into `to`, and the server changes one into the other without loss. */
@@ -223,7 +221,8 @@ static int widens(const struct mssink_type *from, const struct mssink_type *to)
         return 1;
     }
     if (from->form == MSSINK_FORM_DECIMAL && to->form == MSSINK_FORM_DECIMAL) {
-        return to->scale >= from->scale && to->precision - to->scale >= from->precision - from->scale &&
+        return to->scale >= from->scale &&
+               to->precision - to->scale >= from->precision - from->scale &&
                (to->scale > from->scale || to->precision > from->precision);
     }
     const int texts = from->form == MSSINK_FORM_UTF16 || from->form == MSSINK_FORM_CHARS;
@@ -231,10 +230,10 @@ static int widens(const struct mssink_type *from, const struct mssink_type *to)
         if (to->form != from->form && !(texts && to->form == MSSINK_FORM_UTF16)) {
             return 0;
         }
-        const int32_t was = from->max_length < 0 ? INT32_MAX
+        const int32_t was = from->max_length < 0              ? INT32_MAX
                             : from->form == MSSINK_FORM_UTF16 ? from->max_length / 2
                                                               : from->max_length;
-        const int32_t is = to->max_length < 0                 ? INT32_MAX
+        const int32_t is = to->max_length < 0              ? INT32_MAX
                            : to->form == MSSINK_FORM_UTF16 ? to->max_length / 2
                                                            : to->max_length;
         return is > was || (is == was && to->form != from->form);
@@ -263,7 +262,11 @@ static void parse_declaration(const char *declaration, struct mssink_type *out)
     const int wide = name[0] == 'n' && strcmp(name, "numeric") != 0;
     const int timed = strncmp(name, "time", 4) == 0 || strncmp(name, "datetime2", 9) == 0 ||
                       strncmp(name, "datetimeoffset", 14) == 0;
-    mssink_type_make(name, max ? -1 : wide ? first * 2 : first, first, timed ? first : second, 0, out);
+    mssink_type_make(name,
+                     max    ? -1
+                     : wide ? first * 2
+                            : first,
+                     first, timed ? first : second, 0, out);
 }
 
 static sluice_status plan_column(const struct mssink_stream *s, const char *name, uint32_t i,
@@ -276,8 +279,8 @@ static sluice_status plan_column(const struct mssink_stream *s, const char *name
     const struct ArrowSchema *field = s->desc->schema->children[i];
     const uint32_t keys = key_columns_of(s, i);
     const int frozen = (s->write.write.flags & SLUICE_WRITE_FROZEN) != 0;
-    const int nullable = (field->flags & ARROW_FLAG_NULLABLE) != 0 ||
-                         s->write.write.mode == SLUICE_WRITE_HISTORY;
+    const int nullable =
+        (field->flags & ARROW_FLAG_NULLABLE) != 0 || s->write.write.mode == SLUICE_WRITE_HISTORY;
     SLUICE_TRY(sluice_tds_declare(field, keys, is_same_source(s->desc), declaration, err));
     parse_declaration(declaration, &wanted);
     const int wider = keys == 0 && widens(&c->type, &wanted);
@@ -302,8 +305,9 @@ static sluice_status plan_missing(const struct mssink_stream *s, const char *nam
     if ((s->write.write.flags & SLUICE_WRITE_FROZEN) != 0) {
         mssink_text_add(&t, "the target's table lacks column ");
         mssink_text_ident(&t, column);
-        mssink_text_add(&t, ", and its columns are not to be altered (hint: schema: evolve, or ALTER "
-                            "TABLE … ADD)");
+        mssink_text_add(&t,
+                        ", and its columns are not to be altered (hint: schema: evolve, or ALTER "
+                        "TABLE … ADD)");
         return refuse(ddl, &t, err);
     }
     mssink_text_add(&t, "ALTER TABLE ");

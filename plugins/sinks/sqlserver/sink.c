@@ -95,12 +95,13 @@ uint64_t mssink_bytes_written(struct sluice_sink *sink)
 /* An error anywhere ends the transaction: nothing half-applied can be committed by what follows. */
 static sluice_status prepare_session(struct sluice_tds_conn *conn, struct sluice_error *err)
 {
-    return sluice_tds_run(conn, "prepare a session",
-                          "SET XACT_ABORT ON; SET NOCOUNT ON; SET LOCK_TIMEOUT 30000; SET "
-                          "ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; SET ARITHABORT "
-                          "ON; SET CONCAT_NULL_YIELDS_NULL ON; SET QUOTED_IDENTIFIER ON; SET "
-                          "NUMERIC_ROUNDABORT OFF; SET IMPLICIT_TRANSACTIONS OFF; SET DATEFORMAT ymd",
-                          err);
+    return sluice_tds_run(
+        conn, "prepare a session",
+        "SET XACT_ABORT ON; SET NOCOUNT ON; SET LOCK_TIMEOUT 30000; SET "
+        "ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; SET ARITHABORT "
+        "ON; SET CONCAT_NULL_YIELDS_NULL ON; SET QUOTED_IDENTIFIER ON; SET "
+        "NUMERIC_ROUNDABORT OFF; SET IMPLICIT_TRANSACTIONS OFF; SET DATEFORMAT ymd",
+        err);
 }
 
 static sluice_status connect_anew(struct sluice_sink *sink, struct sluice_tds_conn **out,
@@ -236,9 +237,10 @@ sluice_status mssink_open(struct sluice_sink *sink, const struct sluice_sink_pla
     struct sluice_tds_conn *conn = NULL;
     SLUICE_TRY(mssink_plan(sink, plan, err));
     if (sink->on_row_error != SLUICE_ROWS_STOP) {
-        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, SLUICE_ERROR_FATAL,
-                                "on_error.rows: this sink stops at a row that is refused; it keeps no "
-                                "dead letters (hint: rows: stop)");
+        return sluice_error_set(
+            err, SLUICE_E_UNSUPPORTED, SLUICE_ERROR_FATAL,
+            "on_error.rows: this sink stops at a row that is refused; it keeps no "
+            "dead letters (hint: rows: stop)");
     }
     SLUICE_TRY(mssink_ctl(sink, &conn, err));
     return mssink_state_make(sink, conn, err);
@@ -287,8 +289,8 @@ static sluice_status copy_write(const struct sluice_write *from, const struct sl
     out->target = calloc(w->target_count + 1u, sizeof(char *));
     out->soft_column = strdup(w->soft_column);
     out->prefix = strdup(w->metadata_prefix);
-    int ok = out->keys != NULL && out->target != NULL && out->soft_column != NULL &&
-             out->prefix != NULL;
+    int ok =
+        out->keys != NULL && out->target != NULL && out->soft_column != NULL && out->prefix != NULL;
     for (uint32_t i = 0; ok && i < w->key_count; i++) {
         out->keys[i] = w->keys[i];
     }
@@ -347,9 +349,9 @@ sluice_status mssink_stream_make(struct sluice_sink *sink, const struct sluice_s
     }
     if (status >= 0) {
         const struct sluice_write *w = &s->write.write;
-        status = keep_name("the target's schema",
-                           w->target_count > 1 ? w->target[0] : sink->options.schema, &s->schema,
-                           err);
+        status =
+            keep_name("the target's schema",
+                      w->target_count > 1 ? w->target[0] : sink->options.schema, &s->schema, err);
         if (status >= 0) {
             status = keep_name("the target's table", w->target[w->target_count - 1], &s->name, err);
         }

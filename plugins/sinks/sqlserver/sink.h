@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "apply/table.h"
 #include "sluice/failpoint.h"
 #include "sluice/schema.h"
 #include "tds/conn.h"
@@ -74,7 +75,8 @@ struct mssink_stream {
     int publish; /* load: MSSINK_PUBLISH_* */
     int made;    /* load: the table was made by it, its key is due at the end */
     int loading;
-    int run_table; /* `table` is the load's own: changes look theirs up first */
+    int run_table;                   /* `table` is the load's own: changes look theirs up first */
+    struct sluice_apply_table apply; /* as the log knows `table`; filled with it */
 };
 
 struct sluice_sink {

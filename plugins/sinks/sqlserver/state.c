@@ -34,8 +34,9 @@ static sluice_status is_there(struct sluice_sink *sink, struct sluice_tds_conn *
 {
     char *found = NULL;
     struct mssink_text t = {0};
-    mssink_text_add(&t, "SELECT COUNT(*) AS n FROM sys.tables t JOIN sys.schemas s ON s.schema_id = "
-                        "t.schema_id WHERE s.name = ");
+    mssink_text_add(&t,
+                    "SELECT COUNT(*) AS n FROM sys.tables t JOIN sys.schemas s ON s.schema_id = "
+                    "t.schema_id WHERE s.name = ");
     mssink_text_literal(&t, sink->options.state_schema);
     mssink_text_add(&t, " AND t.name = ");
     mssink_text_literal(&t, table);
@@ -84,20 +85,24 @@ sluice_status mssink_state_make(struct sluice_sink *sink, struct sluice_tds_conn
                                 struct sluice_error *err)
 {
     SLUICE_TRY(make_schema(sink, conn, err));
-    SLUICE_TRY(make_table(
-        sink, conn, "lanes",
-        "pipeline " KEY_TEXT(128) ", sink " KEY_TEXT(64) ", shard " KEY_TEXT(128)
-        ", stream nvarchar(600) NULL, run nvarchar(48) NULL, owner nvarchar(40) NULL, epoch bigint NOT "
-        "NULL, token varbinary(max) NULL, position varbinary(64) NULL, applied varbinary(64) NULL, "
-        "updated_at datetime2(3) NOT NULL, PRIMARY KEY (pipeline, sink, shard)",
-        err));
-    return make_table(
-        sink, conn, "streams",
-        "pipeline " KEY_TEXT(128) ", sink " KEY_TEXT(64) ", stream " KEY_TEXT(256)
-        ", target nvarchar(600) NULL, status nvarchar(16) NOT NULL, run nvarchar(48) NULL, made bit NOT "
-        "NULL, row_count bigint NULL, token varbinary(max) NULL, position varbinary(64) NULL, columns "
-        "nvarchar(max) NULL, updated_at datetime2(3) NOT NULL, PRIMARY KEY (pipeline, sink, stream)",
-        err);
+    SLUICE_TRY(
+        make_table(sink, conn, "lanes",
+                   "pipeline " KEY_TEXT(128) ", sink " KEY_TEXT(64) ", shard " KEY_TEXT(
+                       128) ", stream nvarchar(600) NULL, run nvarchar(48) NULL, owner "
+                            "nvarchar(40) NULL, epoch bigint NOT "
+                            "NULL, token varbinary(max) NULL, position varbinary(64) NULL, applied "
+                            "varbinary(64) NULL, "
+                            "updated_at datetime2(3) NOT NULL, PRIMARY KEY (pipeline, sink, shard)",
+                   err));
+    return make_table(sink, conn, "streams",
+                      "pipeline " KEY_TEXT(128) ", sink " KEY_TEXT(64) ", stream " KEY_TEXT(
+                          256) ", target nvarchar(600) NULL, status nvarchar(16) NOT NULL, run "
+                               "nvarchar(48) NULL, made bit NOT "
+                               "NULL, row_count bigint NULL, token varbinary(max) NULL, position "
+                               "varbinary(64) NULL, columns "
+                               "nvarchar(max) NULL, updated_at datetime2(3) NOT NULL, PRIMARY KEY "
+                               "(pipeline, sink, stream)",
+                      err);
 }
 
 /* ---- lanes ---- */
@@ -223,8 +228,9 @@ void mssink_advance_text(const struct sluice_sink *sink, const char *shard,
     add_ours(sink, out);
     add_and(out, "shard", shard);
     add_and(out, "owner", sink->owner);
-    mssink_text_format(out, " AND epoch = %llu; IF @@ROWCOUNT <> 1 THROW %d, N'the lane is another "
-                            "process''s', 1;",
+    mssink_text_format(out,
+                       " AND epoch = %llu; IF @@ROWCOUNT <> 1 THROW %d, N'the lane is another "
+                       "process''s', 1;",
                        (unsigned long long)claim->epoch, FENCED);
 }
 
@@ -233,10 +239,11 @@ int mssink_is_fenced(const struct sluice_sink *sink, const char *shard, struct s
     if (err == NULL || err->native_code != FENCED) {
         return 0;
     }
-    (void)sluice_error_set(err, SLUICE_E_CONFLICT, SLUICE_ERROR_FATAL | SLUICE_ERROR_EPOCH_ABORTED,
-                           "lane %s of pipeline %s, sink %s: another process has taken it over; this "
-                           "one wrote nothing more (hint: one process a pipeline)",
-                           shard, sink->pipeline, sink->node);
+    (void)sluice_error_set(
+        err, SLUICE_E_CONFLICT, SLUICE_ERROR_FATAL | SLUICE_ERROR_EPOCH_ABORTED,
+        "lane %s of pipeline %s, sink %s: another process has taken it over; this "
+        "one wrote nothing more (hint: one process a pipeline)",
+        shard, sink->pipeline, sink->node);
     return 1;
 }
 
@@ -252,9 +259,10 @@ sluice_status mssink_shard_put(struct sluice_sink *sink, struct sluice_tds_conn 
     SLUICE_TRY(mssink_run(conn, "note a piece of a load", &t, err));
     mssink_text_add(&t, "INSERT INTO ");
     add_state(sink, "lanes", &t);
-    mssink_text_add(&t, " (pipeline, sink, shard, stream, run, owner, epoch, token, position, updated_at) "
-                        "VALUES (");
-    const char *const texts[] = {sink->pipeline, sink->node,    shard,
+    mssink_text_add(
+        &t, " (pipeline, sink, shard, stream, run, owner, epoch, token, position, updated_at) "
+            "VALUES (");
+    const char *const texts[] = {sink->pipeline,     sink->node,  shard,
                                  stream->desc->name, stream->run, sink->owner};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         mssink_text_literal(&t, texts[i]);
@@ -342,8 +350,9 @@ static sluice_status put_stream(struct sluice_sink *sink, struct sluice_tds_conn
                       stream->shadow != NULL ? stream->shadow : stream->name);
     mssink_text_add(&t, "INSERT INTO ");
     add_state(sink, "streams", &t);
-    mssink_text_add(&t, " (pipeline, sink, stream, target, status, run, made, row_count, token, position, "
-                        "updated_at) VALUES (");
+    mssink_text_add(
+        &t, " (pipeline, sink, stream, target, status, run, made, row_count, token, position, "
+            "updated_at) VALUES (");
     const char *const texts[] = {sink->pipeline, sink->node, stream->desc->name,
                                  target.data,    status,     stream->run};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -14,7 +14,8 @@ sluice_status mssink_state_make(struct sluice_sink *sink, struct sluice_tds_conn
 /* A lane's claim: whoever holds it may advance it. */
 struct mssink_claim {
     uint64_t epoch;
-    uint8_t *applied; /* owned; what source transactions are in the target beyond the epoch's; NULL = none */
+    uint8_t *
+        applied; /* owned; what source transactions are in the target beyond the epoch's; NULL = none */
     uint64_t applied_size;
 };
 /* Takes the row of a lane of changes: its former owner is fenced. CONFLICT | RETRYABLE while that one commits. */
@@ -39,8 +40,8 @@ struct mssink_known {
     int found;
     char status[16];
     char run[48];
-    int made;     /* we made the table */
-    char *target; /* owned: the table that rows of the run go into, quoted; NULL = none */
+    int made;      /* we made the table */
+    char *target;  /* owned: the table that rows of the run go into, quoted; NULL = none */
     char *columns; /* owned: of the version that it was last fitted to; NULL = unknown */
 };
 sluice_status mssink_known_get(struct sluice_sink *sink, struct sluice_tds_conn *conn,

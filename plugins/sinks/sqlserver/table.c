@@ -1,16 +1,16 @@
 /* A target table as one version of a stream writes it. */
 #include "table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "catalog.h"
 
-const char *const mssink_meta_words[] = {"op",  "commit_ts", "position", "seq",
+const char *const mssink_meta_words[] = {"op", "commit_ts", "position", "seq",
                                          "tx", "synced_at", "unchanged"};
-const char *const mssink_meta_types[] = {"nvarchar(1)",   "datetime2(6)", "varchar(128)",
-                                         "bigint",        "nvarchar(64)", "datetime2(6)",
-                                         "nvarchar(max)"};
+const char *const mssink_meta_types[] = {"nvarchar(1)",  "datetime2(6)", "varchar(128)", "bigint",
+                                         "nvarchar(64)", "datetime2(6)", "nvarchar(max)"};
 
 static sluice_status nomem(struct sluice_error *err)
 {
@@ -26,6 +26,7 @@ void mssink_table_free(struct mssink_table *t)
         free(t->columns[i].name);
     }
     free(t->columns);
+    free(t->fields);
     free(t->keys);
     free(t->schema);
     free(t->name);
@@ -87,6 +88,7 @@ static sluice_status add_column(struct mssink_table *t, const struct mssink_seen
     out->identity = c->identity;
     out->ordinal = c->ordinal;
     out->one_form = has_one_form(c);
+    memcpy(out->collation, c->collation, sizeof out->collation);
     t->has_identity |= c->identity;
     t->bulk_refused |= c->has_default && c->nullable; /* a NULL would become the default */
     return SLUICE_OK;
@@ -139,15 +141,14 @@ static sluice_status set_keys(struct mssink_table *t, const struct mssink_seen *
 }
 
 /* Each column of the stream can be encoded for its place. */
-static sluice_status check_encoders(const struct mssink_table *t, const struct mssink_stream *stream,
-                                    struct sluice_error *err)
+static sluice_status make_encoders(struct mssink_table *t, const struct mssink_stream *stream,
+                                   struct sluice_error *err)
 {
-    struct mssink_encoder e;
     for (uint32_t i = 0; i < t->column_count; i++) {
-        if (t->columns[i].source >= 0) {
-            SLUICE_TRY(mssink_encoder_make(&t->columns[i].type, t->columns[i].name,
-                                           stream->desc->schema->children[t->columns[i].source], &e,
-                                           err));
+        struct mssink_column *c = &t->columns[i];
+        if (c->source >= 0) {
+            SLUICE_TRY(mssink_encoder_make(
+                &c->type, c->name, stream->desc->schema->children[c->source], &c->encoder, err));
         }
     }
     return SLUICE_OK;
@@ -175,13 +176,14 @@ static sluice_status fill(struct mssink_table *t, const struct mssink_seen *seen
     }
     SLUICE_TRY(add_ours(t, seen, stream, &missing, err));
     if (missing != NULL) {
-        return sluice_error_set(err, SLUICE_E_SCHEMA, 0,
-                                "the target lacks column %.128s (hint: schema: evolve adds it, or ALTER "
-                                "TABLE … ADD)",
-                                missing);
+        return sluice_error_set(
+            err, SLUICE_E_SCHEMA, 0,
+            "the target lacks column %.128s (hint: schema: evolve adds it, or ALTER "
+            "TABLE … ADD)",
+            missing);
     }
     SLUICE_TRY(set_keys(t, seen, stream, err));
-    return check_encoders(t, stream, err);
+    return make_encoders(t, stream, err);
 }
 
 sluice_status mssink_table_open(struct sluice_sink *sink, struct sluice_tds_conn *conn,

@@ -24,12 +24,15 @@ struct mssink_column {
     int identity;
     int ordinal;  /* place in the table, from 1: bulk load counts by it */
     int one_form; /* equal values have equal bytes, by the server's own comparison */
+    struct mssink_encoder encoder; /* columns of the stream; the view is set per batch */
+    char collation[132];           /* of texts; "" = none */
 };
 
 struct mssink_table {
     int64_t object_id;
     char *schema;
     char *name;
+    struct sluice_apply_column *fields; /* the same for the log */
     struct mssink_column
         *columns; /* what is written: computed columns and extra ones are not here */
     uint32_t column_count;
@@ -50,6 +53,14 @@ sluice_status mssink_table_open(struct sluice_sink *sink, struct sluice_tds_conn
                                 const char *name, struct mssink_table **out,
                                 struct sluice_error *err);
 void mssink_table_free(struct mssink_table *table);
+
+/* dialect.c: how the log encodes values, and the stream's table as the log knows it. */
+extern const struct sluice_apply_dialect mssink_dialect;
+sluice_status mssink_apply_table(struct mssink_stream *stream, struct sluice_error *err);
+/* A value of a column of ours, appended in the column's form. */
+sluice_status mssink_meta_encode(const struct mssink_column *column,
+                                 const struct sluice_apply_meta *value,
+                                 struct sluice_apply_buffer *out, struct sluice_error *err);
 
 /* What has to be done so that the table can take the stream, as statements in order. */
 struct mssink_ddl {

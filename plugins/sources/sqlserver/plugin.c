@@ -63,7 +63,9 @@ static const struct sluice_component component = {
     .source = &ms_source_api,
 };
 
-static const struct sluice_component *const components[] = {&component};
+extern const struct sluice_component mssink_component; /* plugins/sinks/sqlserver */
+
+static const struct sluice_component *const components[] = {&component, &mssink_component};
 
 static const struct sluice_plugin plugin = {
     .magic = SLUICE_PLUGIN_MAGIC,
@@ -76,7 +78,7 @@ static const struct sluice_plugin plugin = {
     .version = "0.1.0",
     .license = "Apache-2.0",
     .build = "",
-    .component_count = 1,
+    .component_count = 2,
     .components = components,
 };
 
