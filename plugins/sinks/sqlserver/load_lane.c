@@ -1,4 +1,5 @@
 /* A load's lane: one shard's rows by bulk load, committed with the row that says so. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

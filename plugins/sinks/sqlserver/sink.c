@@ -202,7 +202,9 @@ sluice_status mssink_value(struct sluice_tds_conn *conn, const char *what, struc
 void mssink_rollback(struct sluice_tds_conn *conn)
 {
     struct sluice_error ignored = SLUICE_ERROR_INIT;
-    (void)sluice_tds_run(conn, "roll back", "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", &ignored);
+    const sluice_status status =
+        sluice_tds_run(conn, "roll back", "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", &ignored);
+    (void)status;
 }
 
 /* ---- the plan ---- */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FENCED = 51001, LOCK_TIMEOUT = 1222, PIPELINE_MAX = 128, NODE_MAX = 64, SHARD_MAX = 128 };
+enum { FENCED = 51003, LOCK_TIMEOUT = 1222, PIPELINE_MAX = 128, NODE_MAX = 64, SHARD_MAX = 128 };
 
 static void add_state(const struct sluice_sink *sink, const char *table, struct mssink_text *t)
 {

@@ -23,7 +23,7 @@ sluice_status mssink_claim_take(struct sluice_sink *sink, struct sluice_tds_conn
                                 const char *shard, struct mssink_claim *out,
                                 struct sluice_error *err);
 void mssink_claim_free(struct mssink_claim *claim);
-/* The statement that advances it by compare-and-set, in the transaction at hand: throws 51001 when the lane is
+/* The statement that advances it by compare-and-set, in the transaction at hand: throws 51003 when the lane is
  * another's. `commit` NULL: `applied` alone moves. */
 void mssink_advance_text(const struct sluice_sink *sink, const char *shard,
                          const struct mssink_claim *claim, const struct sluice_commit *commit,
