@@ -17,7 +17,10 @@ struct mssink_changes {
     size_t flush_at;
     int in_tx;
     int failed;
-    uint32_t stages; /* counts staging tables of the open transaction */
+    int flushed;      /* a part of the epoch went into the open transaction before */
+    int only_ordered; /* sets failed: until the next commit all goes in order */
+    int redo;         /* the sets at hand failed for what order may do */
+    uint32_t stages;  /* counts staging tables of the open transaction */
 };
 
 sluice_status mssink_changes_open(struct sluice_sink *sink, const struct sluice_shard_desc *shard,
@@ -32,11 +35,19 @@ void mssink_changes_close(struct mssink_changes *lane);
 /* Begins the transaction unless one is open. */
 sluice_status mssink_tx_begin(struct mssink_changes *lane, struct sluice_error *err);
 
-/* ordered.c: changes [from, to) one by one in the open transaction. */
-sluice_status mssink_ordered_apply(struct mssink_changes *lane, size_t from, size_t to,
-                                   struct sluice_error *err);
-/* sets.c: the same as sets. AGAIN: sets cannot do it; what was done is to be undone by the caller. */
+/* ordered.c: adds changes [from, to) as statements to `out`; what has grown large is run before, in the open
+ * transaction. */
+sluice_status mssink_ordered_add(struct mssink_changes *lane, size_t from, size_t to,
+                                 struct mssink_text *out, struct sluice_error *err);
+/* Says which row an error of our own is about. */
+sluice_status mssink_ordered_explain(const struct mssink_changes *lane, struct sluice_error *err);
+
+/* sets.c: changes [from, to) as sets in the open transaction. AGAIN: sets cannot do it, and nothing was done. An error
+ * with lane->redo: in order it may go. */
 sluice_status mssink_sets_apply(struct mssink_changes *lane, size_t from, size_t to,
                                 struct sluice_error *err);
+/* Indexes into the log's tables, parents first; owned by the caller. */
+sluice_status mssink_tables_order(struct mssink_changes *lane, uint32_t **out,
+                                  struct sluice_error *err);
 
 #endif /* SLUICE_MSSINK_CHANGES_H */
