@@ -26,20 +26,20 @@ CREATE FUNCTION tds.norm_time(v text, kind text, scale int) RETURNS text LANGUAG
 DECLARE
   m text[] := regexp_match(v, '^\s*(?:(\d{4})-?(\d\d)-?(\d\d))?[ T]*(?:(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?'
     '\s*(Z|[+-]\d\d:\d\d)?\s*$');
-  d date; ticks bigint; unit bigint; clock text;
+  d date; ticks bigint; unit bigint; clock text; y int; mo int; da int;
 BEGIN
   IF v IS NULL THEN RETURN NULL; END IF;
   IF m IS NULL THEN PERFORM tds.fail(241, 16, 1,
     'Conversion failed when converting date and/or time from character string.'); END IF;
-  BEGIN
-    d := make_date(coalesce(m[1], '1900')::int, coalesce(m[2], '01')::int, coalesce(m[3], '01')::int);
-    PERFORM make_time(coalesce(m[4], '0')::int, coalesce(m[5], '0')::int, coalesce(m[6], '0')::int);
-    IF m[4] = '24' OR m[6] = '60' THEN RAISE datetime_field_overflow; END IF;
-  EXCEPTION WHEN datetime_field_overflow THEN
+  y := coalesce(m[1], '1900')::int; mo := coalesce(m[2], '01')::int; da := coalesce(m[3], '01')::int;
+  IF y = 0 OR mo NOT BETWEEN 1 AND 12 OR da < 1 OR da > (CASE WHEN mo IN (4, 6, 9, 11) THEN 30 WHEN mo <> 2 THEN 31
+    WHEN y % 4 = 0 AND (y % 100 <> 0 OR y % 400 = 0) THEN 29 ELSE 28 END) OR coalesce(m[4], '0')::int > 23
+    OR coalesce(m[5], '0')::int > 59 OR coalesce(m[6], '0')::int > 59 THEN
     IF kind IN ('datetime', 'smalldatetime') THEN PERFORM tds.fail(242, 16, 3, 'The conversion of a varchar data type to a '
       || kind || ' data type resulted in an out-of-range value.'); END IF;
     PERFORM tds.fail(241, 16, 1, 'Conversion failed when converting date and/or time from character string.');
-  END;
+  END IF;
+  d := make_date(y, mo, da);
   IF kind = 'datetime' AND d < DATE '1753-01-01' OR kind = 'smalldatetime' AND (d < DATE '1900-01-01'
     OR d > DATE '2079-06-06') THEN PERFORM tds.fail(242, 16, 3, 'The conversion of a varchar data type to a ' || kind
     || ' data type resulted in an out-of-range value.'); END IF;
@@ -111,17 +111,21 @@ BEGIN
     INTO place FROM pg_class WHERE oid = rel;
   FOR c IN SELECT * FROM tds.columns WHERE relid = rel AND NOT is_computed ORDER BY attnum LOOP
     n := 'NEW.' || quote_ident(c.name);
-    IF c.type IN ('date', 'time', 'datetime2', 'datetimeoffset') THEN
-      -- What is in its form already needs no function; a day beyond 28 is looked at.
-      test := CASE c.type WHEN 'time' THEN '' ELSE '[0-9]{3}[1-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])' END
+    IF c.type IN ('date', 'time', 'datetime2', 'datetimeoffset', 'datetime', 'smalldatetime') THEN
+      -- What is in its form already needs no function.
+      test := CASE c.type WHEN 'time' THEN '' WHEN 'datetime' THEN '((1[89]|[2-9][0-9])[0-9]{2}'
+          WHEN 'smalldatetime' THEN '((19[0-9]|20[0-6])[0-9]'
+          ELSE '((000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})' END
+        || CASE c.type WHEN 'time' THEN '' ELSE '-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)'
+          '|(0[13578]|1[02])-31)|(19|20)(0[48]|[2468][048]|[13579][26])-02-29)' END
         || CASE WHEN c.type NOT IN ('date', 'time') THEN ' ' ELSE '' END
-        || CASE WHEN c.type = 'date' THEN '' ELSE '([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]' END
-        || CASE WHEN c.type <> 'date' AND c.scale > 0 THEN '\.[0-9]{' || c.scale || '}' ELSE '' END
+        || CASE c.type WHEN 'date' THEN '' WHEN 'smalldatetime' THEN '([01][0-9]|2[0-3]):[0-5][0-9]:00'
+          ELSE '([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]' END
+        || CASE WHEN c.type = 'datetime' THEN '\.[0-9][0-9][037]'
+          WHEN c.type NOT IN ('date', 'smalldatetime') AND c.scale > 0 THEN '\.[0-9]{' || c.scale || '}' ELSE '' END
         || CASE WHEN c.type = 'datetimeoffset' THEN ' [+-](0[0-9]|1[0-3]):[0-5][0-9]' ELSE '' END;
       body := body || format('IF %s !~ %L THEN %s := tds.norm_time(%s, %L, %s); END IF; ', n, '^' || test || '$', n, n,
         c.type, c.scale);
-    ELSIF c.type IN ('datetime', 'smalldatetime') THEN
-      body := body || format('%s := tds.norm_time(%s, %L, %s); ', n, n, c.type, c.scale);
     ELSIF c.type IN ('char', 'nchar', 'varchar', 'nvarchar') AND NOT (c.length < 0 AND c.type = 'nvarchar') THEN
       body := body || format('IF %s THEN %s := tds.fit_text(%s, %s, %L, %L, %L, %L); END IF; ',
         CASE WHEN c.type IN ('char', 'nchar') THEN n || ' IS NOT NULL'
