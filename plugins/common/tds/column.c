@@ -4,6 +4,9 @@
  */
 #include "tds/column.h"
 
+#include "tds/conn.h"
+#include "tds/utf16.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sybfront.h>
@@ -123,6 +126,27 @@ static sluice_status decode_bytes(const struct sluice_tds_decoder *d, struct slu
 {
     (void)d;
     return sluice_column_put_bytes(out, v.data, v.size, err);
+}
+
+/* UTF-16LE: the column was cast to varbinary, so that db-lib's iconv is not in the way, which is slow and makes
+ * question marks of what is no UTF-16. */
+static sluice_status decode_utf16(const struct sluice_tds_decoder *d, struct sluice_bytes v,
+                                  struct sluice_column *out, struct sluice_error *err)
+{
+    if (v.size % 2 != 0) {
+        return malformed(d, v, err);
+    }
+    const uint64_t units = v.size / 2;
+    uint8_t *to = sluice_column_room(out, 3 * units, err);
+    if (to == NULL) {
+        return err != NULL && err->status < 0 ? err->status : SLUICE_E_NOMEM;
+    }
+    const int64_t used = sluice_tds_utf16_to_utf8(v.data, units, to);
+    if (used < 0) {
+        return refuse(d, "a text has half a surrogate pair, which is no character", err);
+    }
+    sluice_column_put_room(out, (uint64_t)used);
+    return SLUICE_OK;
 }
 
 /* Mixed-endian: the first three parts are numbers (MS-DTYP 2.3.4). */
@@ -306,37 +330,41 @@ static sluice_status decode_datetime(const struct sluice_tds_decoder *d, struct 
 
 /* ---- choosing ---- */
 
+#define RAW "CAST($ AS varbinary(8000))"
+#define RAW_MAX "CAST($ AS varbinary(max))"
+
 static const struct {
     const char *name;
     sluice_tds_decode_fn decode;
     struct sluice_type type;
+    const char *form; /* NULL = the column as it is */
 } plain[] = {
-    {"bit", decode_bit, {SLUICE_TYPE_BOOL, 0, 0, 0}},
-    {"tinyint", decode_tinyint, {SLUICE_TYPE_INT16, 0, 0, 2}},
-    {"smallint", decode_same, {SLUICE_TYPE_INT16, 0, 0, 2}},
-    {"int", decode_same, {SLUICE_TYPE_INT32, 0, 0, 4}},
-    {"bigint", decode_same, {SLUICE_TYPE_INT64, 0, 0, 8}},
-    {"real", decode_same, {SLUICE_TYPE_FLOAT32, 0, 0, 4}},
-    {"float", decode_same, {SLUICE_TYPE_FLOAT64, 0, 0, 8}},
-    {"money", decode_money, {SLUICE_TYPE_DECIMAL128, 19, 4, 16}},
-    {"smallmoney", decode_money, {SLUICE_TYPE_DECIMAL128, 10, 4, 16}},
-    {"char", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"varchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"nchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"nvarchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"text", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"ntext", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"xml", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"sysname", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}},
-    {"binary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
-    {"varbinary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
-    {"image", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
-    {"timestamp", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
-    {"rowversion", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}},
-    {"uniqueidentifier", decode_guid, {SLUICE_TYPE_FIXED_BINARY, 0, 0, 16}},
-    {"date", decode_date, {SLUICE_TYPE_DATE32, 0, 0, 4}},
-    {"datetime", decode_datetime, {SLUICE_TYPE_TIMESTAMP_US, 0, 0, 8}},
-    {"smalldatetime", decode_datetime, {SLUICE_TYPE_TIMESTAMP_US, 0, 0, 8}},
+    {"bit", decode_bit, {SLUICE_TYPE_BOOL, 0, 0, 0}, NULL},
+    {"tinyint", decode_tinyint, {SLUICE_TYPE_INT16, 0, 0, 2}, NULL},
+    {"smallint", decode_same, {SLUICE_TYPE_INT16, 0, 0, 2}, NULL},
+    {"int", decode_same, {SLUICE_TYPE_INT32, 0, 0, 4}, NULL},
+    {"bigint", decode_same, {SLUICE_TYPE_INT64, 0, 0, 8}, NULL},
+    {"real", decode_same, {SLUICE_TYPE_FLOAT32, 0, 0, 4}, NULL},
+    {"float", decode_same, {SLUICE_TYPE_FLOAT64, 0, 0, 8}, NULL},
+    {"money", decode_money, {SLUICE_TYPE_DECIMAL128, 19, 4, 16}, NULL},
+    {"smallmoney", decode_money, {SLUICE_TYPE_DECIMAL128, 10, 4, 16}, NULL},
+    {"char", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"varchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"nchar", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
+    {"nvarchar", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
+    {"text", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"ntext", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"xml", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"sysname", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
+    {"binary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
+    {"varbinary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
+    {"image", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
+    {"timestamp", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
+    {"rowversion", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
+    {"uniqueidentifier", decode_guid, {SLUICE_TYPE_FIXED_BINARY, 0, 0, 16}, NULL},
+    {"date", decode_date, {SLUICE_TYPE_DATE32, 0, 0, 4}, NULL},
+    {"datetime", decode_datetime, {SLUICE_TYPE_TIMESTAMP_US, 0, 0, 8}, NULL},
+    {"smalldatetime", decode_datetime, {SLUICE_TYPE_TIMESTAMP_US, 0, 0, 8}, NULL},
 };
 
 static void name_native(const struct sluice_tds_column *c, char out[80])
@@ -396,14 +424,40 @@ static int choose_fine(const struct sluice_tds_column *c, struct sluice_tds_deco
     return 1;
 }
 
-sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c, int32_t fine,
+/* Types of the CLR come over the wire in a form that db-lib does not read. */
+static sluice_status choose_clr(const struct sluice_tds_column *c, int32_t how,
+                                struct sluice_tds_decoder *d, struct sluice_error *err)
+{
+    if (how == SLUICE_TDS_CLR_FAIL) {
+        return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                                "column %.128s: type %s is not read (hint: clr_types: bytes or "
+                                "text, or columns: {exclude: […]})",
+                                c->name, c->type);
+    }
+    const int text = how == SLUICE_TDS_CLR_TEXT;
+    choose(d, decode_bytes, text ? SLUICE_TYPE_UTF8 : SLUICE_TYPE_BINARY, 0);
+    d->form = text ? "CAST($.ToString() AS nvarchar(max))" : RAW_MAX;
+    return SLUICE_OK;
+}
+
+static int is_clr(const char *type)
+{
+    return strcmp(type, "hierarchyid") == 0 || strcmp(type, "geography") == 0 ||
+           strcmp(type, "geometry") == 0;
+}
+
+sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c,
+                                      const struct sluice_tds_rules *rules,
                                       struct sluice_tds_decoder *out, struct sluice_error *err)
 {
-    *out = (struct sluice_tds_decoder){.scale = c->scale, .fine = fine};
+    *out = (struct sluice_tds_decoder){.scale = c->scale, .fine = rules->fine, .form = "$"};
     (void)snprintf(out->name, sizeof out->name, "%s", c->name);
     name_native(c, out->native);
     if (choose_fine(c, out)) {
         return SLUICE_OK;
+    }
+    if (is_clr(c->type)) {
+        return choose_clr(c, rules->clr, out, err);
     }
     if (strcmp(c->type, "decimal") == 0 || strcmp(c->type, "numeric") == 0) {
         out->decode = decode_decimal;
@@ -412,8 +466,10 @@ sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c, int32_t
     }
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if (strcmp(c->type, plain[i].name) == 0) {
+            const char *form = plain[i].form != NULL ? plain[i].form : "$";
             out->decode = plain[i].decode;
             out->type = plain[i].type;
+            out->form = c->max_length < 0 && strcmp(form, RAW) == 0 ? RAW_MAX : form;
             out->extension = out->decode == decode_guid ? "arrow.uuid" : NULL;
             return SLUICE_OK;
         }
@@ -421,4 +477,23 @@ sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c, int32_t
     return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
                             "column %.128s: type %s is not read (hint: columns: {exclude: […]})",
                             c->name, c->type);
+}
+
+size_t sluice_tds_decoder_select(const struct sluice_tds_decoder *d,
+                                 char out[SLUICE_TDS_SELECT_MAX])
+{
+    char quoted[2 * sizeof d->name];
+    const size_t length = sluice_tds_quote(d->name, quoted, sizeof quoted);
+    size_t n = 0;
+    for (const char *p = d->form; *p != '\0' && n + length + 1 < SLUICE_TDS_SELECT_MAX; p++) {
+        if (*p == '$') {
+            memcpy(out + n, quoted, length);
+            n += length;
+        }
+        else {
+            out[n++] = *p;
+        }
+    }
+    out[n] = '\0';
+    return n;
 }

@@ -11,6 +11,15 @@
 /* What to do with times finer than a microsecond. */
 enum { SLUICE_TDS_FINE_FAIL = 0, SLUICE_TDS_FINE_TEXT = 1, SLUICE_TDS_FINE_TRUNCATE = 2 };
 
+/* How hierarchyid, geography and geometry come. */
+enum { SLUICE_TDS_CLR_BYTES = 0, SLUICE_TDS_CLR_TEXT = 1, SLUICE_TDS_CLR_FAIL = 2 };
+enum { SLUICE_TDS_SELECT_MAX = 2048 };
+
+struct sluice_tds_rules {
+    int32_t fine; /* SLUICE_TDS_FINE_* */
+    int32_t clr;  /* SLUICE_TDS_CLR_* */
+};
+
 /* As sys.columns and sys.types have it. */
 struct sluice_tds_column {
     char name[132 * 4]; /* 128 characters */
@@ -36,12 +45,19 @@ struct sluice_tds_decoder {
     char native[80];       /* as it is declared: nvarchar(20) */
     char name[132 * 4];    /* for messages */
     int32_t scale;
-    int32_t fine; /* SLUICE_TDS_FINE_* */
+    int32_t fine;     /* SLUICE_TDS_FINE_* */
+    const char *form; /* of the select list; $ = the column, quoted */
 };
 
 /* Chooses once for a column. UNSUPPORTED names types that are not read. */
-sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *column, int32_t fine,
+sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *column,
+                                      const struct sluice_tds_rules *rules,
                                       struct sluice_tds_decoder *out, struct sluice_error *err)
     SLUICE_MUST_CHECK;
+
+/* What a select list asks for, so that the decoder understands what comes: the column itself, or as bytes what db-lib
+ * would convert or not take. Answers the length, less than SLUICE_TDS_SELECT_MAX. */
+size_t sluice_tds_decoder_select(const struct sluice_tds_decoder *d,
+                                 char out[SLUICE_TDS_SELECT_MAX]);
 
 #endif /* SLUICE_COMMON_TDS_COLUMN_H */

@@ -24,9 +24,10 @@ static void unbuild(struct feed_stream *fs)
 static sluice_status make_columns(struct feed_stream *fs, struct sluice_error *err)
 {
     const struct ms_instance *in = fs->instance;
+    char column[SLUICE_TDS_SELECT_MAX];
     size_t room = 256;
-    for (uint32_t i = 0; i < in->table.count; i++) {
-        room += 2 * strlen(in->table.columns[i].name) + 8;
+    for (int64_t i = 0; i < fs->now->schema.n_children; i++) {
+        room += sluice_tds_decoder_select(&fs->now->decoders[i], column) + 8;
     }
     char *text = malloc(room);
     if (text == NULL) {
@@ -37,7 +38,8 @@ static sluice_status make_columns(struct feed_stream *fs, struct sluice_error *e
                                 in->has_command ? ", [__$command_id]" : "");
     for (int64_t i = 0; i < fs->now->schema.n_children; i++) {
         n += (size_t)snprintf(text + n, room - n, ", ");
-        n += sluice_tds_quote(fs->now->schema.children[i]->name, text + n, room - n);
+        (void)sluice_tds_decoder_select(&fs->now->decoders[i], column);
+        n += (size_t)snprintf(text + n, room - n, "%s", column);
     }
     free(fs->columns);
     fs->columns = text;

@@ -14,6 +14,11 @@ static const struct sluice_option o_fine_times = SLUICE_OPT_ENUM(
     "fine_times", "fail", 0, fines,
     "datetime2(7) and time(7), which end at 100 ns: as timestamps in microseconds, where a value "
     "that has a seventh digit fails or loses it; or as texts with all digits.");
+static const char *const clrs[] = {"bytes", "text", "fail", NULL};
+static const struct sluice_option o_clr_types = SLUICE_OPT_ENUM(
+    "clr_types", "bytes", 0, clrs,
+    "hierarchyid, geography and geometry: as the bytes that SQL Server keeps, as the text that "
+    "ToString() prints, or not at all.");
 static const struct sluice_option o_batch_rows =
     SLUICE_OPT_RANGE(SLUICE_OPTION_INT, "batch_rows", "8192", SLUICE_OPTION_ADVANCED, 1, 65536,
                      "Rows per batch at most.");
@@ -43,8 +48,8 @@ static const struct sluice_option o_split = SLUICE_OPT_RANGE(
     "pipeline's snapshot settings say otherwise.");
 
 static const struct sluice_option *const options[] = {
-    SLUICE_TDS_OPTIONS, &o_isolation,    &o_fine_times,    &o_pieces, &o_split,
-    &o_batch_rows,      &o_before_image, &o_poll_interval, NULL};
+    SLUICE_TDS_OPTIONS, &o_isolation,  &o_fine_times,   &o_clr_types,     &o_pieces,
+    &o_split,           &o_batch_rows, &o_before_image, &o_poll_interval, NULL};
 
 static const struct sluice_component component = {
     .struct_size = (uint32_t)sizeof component,

@@ -33,6 +33,7 @@ static sluice_status ms_create(const struct sluice_host *host, struct sluice_sou
     static const struct sluice_option_binding bindings[] = {
         SLUICE_BIND(struct ms_options, isolation, "isolation"),
         SLUICE_BIND(struct ms_options, fine_times, "fine_times"),
+        SLUICE_BIND(struct ms_options, clr_types, "clr_types"),
         SLUICE_BIND(struct ms_options, batch_rows, "batch_rows"),
         SLUICE_BIND(struct ms_options, before_image, "before_image"),
         SLUICE_BIND(struct ms_options, poll_us, "poll_interval"),

@@ -17,6 +17,7 @@ struct ms_options {
     struct sluice_tds_settings server;
     int64_t isolation;  /* MS_ISOLATION_* */
     int64_t fine_times; /* SLUICE_TDS_FINE_* */
+    int64_t clr_types;  /* SLUICE_TDS_CLR_* */
     int64_t batch_rows;
     int64_t before_image; /* MS_BEFORE_* */
     int64_t poll_us;      /* longest time between two looks for changes */

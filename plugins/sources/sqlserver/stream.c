@@ -160,13 +160,15 @@ static sluice_status set_columns(const struct sluice_source *src, struct ms_stre
                                  struct sluice_error *err)
 {
     const int followed = select != NULL && (select->flags & SLUICE_SELECT_CHANGES) != 0;
+    const struct sluice_tds_rules rules = {(int32_t)src->options.fine_times,
+                                           (int32_t)src->options.clr_types};
     uint32_t count = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         struct sluice_tds_decoder d;
         struct sluice_error ignored = SLUICE_ERROR_INIT;
         /* Discovery shows what can be read; who opens the table must leave out the rest by name. */
-        const int shown =
-            select != NULL || sluice_tds_decoder_make(&table->columns[i], 0, &d, &ignored) >= 0;
+        const int shown = select != NULL ||
+                          sluice_tds_decoder_make(&table->columns[i], &rules, &d, &ignored) >= 0;
         at[i] = shown && is_chosen(select, table->columns[i].name) &&
                         (!followed || is_sent(captured, &table->columns[i]))
                     ? count++
@@ -179,7 +181,7 @@ static sluice_status set_columns(const struct sluice_source *src, struct ms_stre
             continue;
         }
         struct sluice_tds_decoder *d = &s->decoders[at[i]];
-        SLUICE_TRY(sluice_tds_decoder_make(c, (int32_t)src->options.fine_times, d, err));
+        SLUICE_TRY(sluice_tds_decoder_make(c, &rules, d, err));
         struct sluice_pair pairs[5] = {{"sluice:native_type", d->native}};
         uint32_t pair_count = 1;
         if (d->extension != NULL) {
@@ -205,10 +207,11 @@ static sluice_status set_columns(const struct sluice_source *src, struct ms_stre
 static sluice_status set_select(struct ms_stream *s, const char *where, uint64_t limit,
                                 struct sluice_error *err)
 {
+    char column[SLUICE_TDS_SELECT_MAX];
     size_t room = 256 + 2 * (strlen(s->schema_name) + strlen(s->table_name)) +
                   (where != NULL ? strlen(where) : 0);
     for (int64_t i = 0; i < s->schema.n_children; i++) {
-        room += 2 * strlen(s->schema.children[i]->name) + 8;
+        room += sluice_tds_decoder_select(&s->decoders[i], column) + 8;
     }
     char *out = malloc(room);
     if (out == NULL) {
@@ -219,7 +222,8 @@ static sluice_status set_select(struct ms_stream *s, const char *where, uint64_t
                    : (size_t)snprintf(out, room, "SELECT ");
     for (int64_t i = 0; i < s->schema.n_children; i++) {
         n += (size_t)snprintf(out + n, room - n, "%s", i > 0 ? ", " : "");
-        n += sluice_tds_quote(s->schema.children[i]->name, out + n, room - n);
+        (void)sluice_tds_decoder_select(&s->decoders[i], column);
+        n += (size_t)snprintf(out + n, room - n, "%s", column);
     }
     n += (size_t)snprintf(out + n, room - n, " FROM ");
     n += sluice_tds_quote(s->schema_name, out + n, room - n);
@@ -235,12 +239,13 @@ static sluice_status set_select(struct ms_stream *s, const char *where, uint64_t
 
 static void set_range(struct ms_stream *s, const struct ms_table *table)
 {
+    const struct sluice_tds_rules rules = {0, 0};
     struct sluice_tds_decoder d;
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     s->pages = table->pages;
     if (table->range_ordinal > 0 && table->range_ordinal <= (int32_t)table->count) {
         const struct sluice_tds_column *c = &table->columns[table->range_ordinal - 1];
-        if (sluice_tds_decoder_make(c, 0, &d, &ignored) < 0) {
+        if (sluice_tds_decoder_make(c, &rules, &d, &ignored) < 0) {
             return;
         }
         (void)snprintf(s->range_column, sizeof s->range_column, "%s", c->name);

@@ -50,7 +50,9 @@ def columns(engine: Engine, result: pq.abc.PGresult, query: tsql.Query) -> list[
             "" if name in ("?column?", "coalesce", "case", "count", "max", "min", "sum") and origin[0] == 0 else name
         )
         row, direct = kept.get(origin), result.ftable(k) != 0
-        if isinstance(said[k], str):
+        if result.ftype(k) == 1042:
+            out.append(Column(name, TsqlType("utf16", -1)))
+        elif isinstance(said[k], str):
             out.append(Column(name, engine.variable(said[k])[0]))
         elif said[k] is not None:
             out.append(Column(name, said[k]))

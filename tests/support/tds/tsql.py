@@ -229,6 +229,8 @@ def cast(value: exp.Expression, t: TsqlType) -> exp.Expression:
     if n in ("binary", "varbinary"):
         if isinstance(value, exp.Literal) and value.is_string:
             value = text
+        if n == "varbinary" and isinstance(value, exp.Column):
+            return _call("bytes_of", value)
         return _call("cast_bytes", value, t.length, n == "binary")
     if n == "bit":
         return _call("cast_bit", text)
@@ -306,6 +308,12 @@ class Mender:
         )
 
     on_trycast = on_cast
+
+    def on_dot(self, node: exp.Dot) -> exp.Expression:
+        method = node.expression
+        if isinstance(method, exp.Anonymous) and method.name.lower() == "tostring":
+            return _call("clr_text", node.this)
+        return node
 
     def on_convert(self, node: exp.Convert) -> exp.Expression:
         kind, value, style = storage_of(node.this), node.expression, node.args.get("style")

@@ -25,6 +25,7 @@ STORAGE = {
     "varbinary": "bytea", "image": "bytea", "uniqueidentifier": "uuid", "date": "text", "time": "text",
     "datetime": "text", "smalldatetime": "text", "datetime2": "text", "datetimeoffset": "text",
     "rowversion": "bigint", "timestamp": "bigint", "geography": "bytea",
+    "geometry": "bytea", "hierarchyid": "bytea",
 }
 INTEGERS = {"tinyint": 1, "smallint": 2, "int": 4, "bigint": 8}
 SYSTEM_TYPE_IDS = {
@@ -33,6 +34,7 @@ SYSTEM_TYPE_IDS = {
     "text": 35, "ntext": 99, "xml": 241, "sysname": 231, "binary": 173, "varbinary": 165, "image": 34,
     "uniqueidentifier": 36, "date": 40, "time": 41, "datetime": 61, "smalldatetime": 58, "datetime2": 42,
     "datetimeoffset": 43, "rowversion": 189, "timestamp": 189, "geography": 240,
+    "geometry": 240, "hierarchyid": 240,
 }
 
 
@@ -54,7 +56,7 @@ class TsqlType:
             return -1 if self.length == -1 else 2 * self.length
         fixed = {"bit": 1, "real": 4, "float": 8, "money": 8, "smallmoney": 4, "uniqueidentifier": 16, "date": 3,
                  "datetime": 8, "smalldatetime": 4, "rowversion": 8, "timestamp": 8, "text": 16, "ntext": 16,
-                 "image": 16, "xml": -1, "geography": -1, **INTEGERS}
+                 "image": 16, "xml": -1, "geography": -1, "geometry": -1, "hierarchyid": 892, **INTEGERS}
         if self.name in fixed:
             return fixed[self.name]
         if self.name in ("decimal", "numeric"):
@@ -122,6 +124,8 @@ def type_info(t: TsqlType) -> bytes:
         return b"\x24\x10"
     if n == "xml":
         return b"\xf1\x00"
+    if n == "utf16":
+        return b"\xa5\xff\xff"
     if n in ("text", "ntext"):
         return bytes([0x23 if n == "text" else 0x63]) + struct.pack("<I", 0x7FFFFFFF) + COLLATION
     if n == "image":

@@ -33,7 +33,7 @@ CREATE VIEW sys.types AS SELECT name, system_type_id, user_type_id, 4 AS schema_
   "precision"::smallint AS "precision", scale::smallint AS scale, 1::smallint AS is_nullable, 0::smallint AS is_user_defined,
   0::smallint AS is_assembly_type, 0::smallint AS is_table_type FROM tds.types;
 CREATE VIEW sys.columns AS SELECT c.relid::int AS object_id, c.name, c.attnum AS column_id, c.system_type_id,
-  CASE c.type WHEN 'geography' THEN 130 ELSE c.system_type_id END AS user_type_id,
+  CASE c.type WHEN 'geography' THEN 130 WHEN 'geometry' THEN 129 WHEN 'hierarchyid' THEN 128 ELSE c.system_type_id END AS user_type_id,
   c.max_length::smallint AS max_length, c."precision"::smallint AS "precision", c.scale::smallint AS scale,
   c.is_nullable::int::smallint AS is_nullable, c.is_identity::int::smallint AS is_identity,
   c.is_computed::int::smallint AS is_computed, 0::smallint AS is_sparse, 0::smallint AS is_hidden,

@@ -32,7 +32,9 @@ static void begin(struct made *m, const char *type, int32_t length, int32_t prec
         .name = "c", .max_length = length, .precision = precision, .scale = scale, .nullable = 1};
     memset(m, 0, sizeof *m);
     (void)snprintf(column.type, sizeof column.type, "%s", type);
-    assert_int_equal(sluice_tds_decoder_make(&column, fine, &m->decoder, NULL), SLUICE_OK);
+    assert_int_equal(
+        sluice_tds_decoder_make(&column, &(struct sluice_tds_rules){fine, 0}, &m->decoder, NULL),
+        SLUICE_OK);
     assert_int_equal(sluice_schema_init(&m->schema, 1, NULL), SLUICE_OK);
     assert_int_equal(sluice_schema_set(&m->schema, 0, "c", &m->decoder.type, 1, NULL, 0, NULL),
                      SLUICE_OK);
@@ -212,7 +214,9 @@ static void guids_and_others(void **state)
     begin(&m, "varchar", -1, 0, 0, 0);
     assert_string_equal(m.decoder.native, "varchar(max)");
     end(&m);
-    assert_int_equal(sluice_tds_decoder_make(&odd, 0, &d, &err), SLUICE_E_UNSUPPORTED);
+    assert_int_equal(
+        sluice_tds_decoder_make(&odd, &(struct sluice_tds_rules){0, SLUICE_TDS_CLR_FAIL}, &d, &err),
+        SLUICE_E_UNSUPPORTED);
     assert_non_null(strstr(err.message, "geography"));
 }
 
