@@ -13,6 +13,15 @@ CREATE TABLE tds.settings (name text PRIMARY KEY, value text NOT NULL);
 INSERT INTO tds.settings VALUES ('snapshot_isolation_state', '1'), ('is_cdc_enabled', '0'),
   ('is_read_committed_snapshot_on', '0'), ('is_read_only', '0');
 
+-- Strings become what their column is.
+CREATE CAST (text AS uuid) WITH INOUT AS IMPLICIT;
+CREATE CAST (text AS integer) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS bigint) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS smallint) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS numeric) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS real) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS double precision) WITH INOUT AS ASSIGNMENT;
+
 -- An error of SQL Server's, by its number, severity, state and text; errors.py makes it one.
 CREATE FUNCTION tds.fail(number int, severity int, state int, what text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION '%|%|%|%', number, severity, state, what USING ERRCODE = 'TD000'; END $$;

@@ -181,7 +181,7 @@ def dynamic(engine: Engine, reply: Reply, text: str, parameters: list[tuple[str,
     from . import batch
     from .engine import Return
 
-    kept = engine.variables
+    kept, options, isolation = engine.variables, dict(engine.options), engine.isolation
     engine.variables = {name: (kind, value) for name, kind, value in parameters}
     try:
         nodes = batch.parse(text)
@@ -192,6 +192,7 @@ def dynamic(engine: Engine, reply: Reply, text: str, parameters: list[tuple[str,
         return end.status
     finally:
         engine.inner, engine.variables = engine.variables, kept
+        engine.options, engine.isolation = options, isolation  # SET is the inner batch's own
     return 0
 
 

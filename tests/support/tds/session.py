@@ -116,6 +116,8 @@ class Session(threading.Thread):
                 if self.engine.lost:
                     return
             except Attention:
+                if kind != wire.ATTENTION:  # the reply ends first, as one that had ended before attention came
+                    self.link.send_message(bytes(reply.out) + tokens.done(tokens.ERROR))
                 self.link.send_message(tokens.done(tokens.ATTENTION))
 
     def rpc(self, data: bytes, reply: WireReply) -> None:
