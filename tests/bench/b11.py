@@ -122,9 +122,8 @@ def goals(reads: dict[str, Any]) -> tuple[list[str], int]:
         lines.append(f"  {'ok  ' if good else 'MISS'} {text}: {shown} (goal {'≤' if most else '≥'} {least:g})")
 
     ours = reads.get(OURS)
-    for name in (NATIVE, TEXT):
-        theirs = reads.get(name)
-        goal(f"reading × {name}", theirs["wall_s"] / ours["wall_s"] if ours and theirs else None, 2.0)
+    theirs = reads.get(TEXT)
+    goal(f"reading × {TEXT}", theirs["wall_s"] / ours["wall_s"] if ours and theirs else None, 2.0)
     goal("memory MiB", ours["rss_mib"] if ours else None, 128, True)
     if ours is not None and ours["verified"] != "ok":
         lines.append(f"  FAIL {OURS}: {ours['verified']}")

@@ -11,7 +11,7 @@ from support.tds import MssqlServer, tokens, wire
 from support.tds.server import MssqlDatabase
 from support.tds.session import Session
 from support.tds.tokens import Column
-from support.tds.tsqltypes import TsqlType
+from support.tds.tsqltypes import TsqlType, encode
 
 _READS = re.compile(r"\s*select\s+(.*?)\s+from\s+(?:\[?dbo\]?\.)?\[?replayed\]?\s*$", re.I | re.S)
 _RAW = re.compile(r"CAST\(\[(\w+)\] AS varbinary\((max|\d+)\)\)", re.I)
@@ -46,7 +46,7 @@ class Replay:
             for row in rows:
                 text = row[at]
                 row[at] = None if text is None else "\\x" + text.encode("utf-16-le").hex()
-        block = b"".join(tokens.row(columns, row) for row in rows)
+        block = b"".join(b"\xd1" + b"".join(encode(c.type, v) for c, v in zip(columns, row)) for row in rows)
         count = len(rows) * self.repeats
         body = memoryview(tokens.column_metadata(columns) + block * self.repeats + tokens.done(tokens.COUNT, count))
         room = packet_size - 8
@@ -59,16 +59,35 @@ class Replay:
 
 
 class CannedLink(wire.Link):
-    """Reads a bulk load away without keeping more than its beginning."""
+    """Answers what is canned before the session sees it; a bulk load is read away, but for its beginning."""
+
+    def __init__(self, server: CannedServer, sock):
+        super().__init__(sock)
+        self.server = server
 
     def read_message(self) -> tuple[int, bytes]:
-        head = self._take(8)
-        kind, status, length = struct.unpack(">BBH", head[:4])
-        if kind != wire.BULK:
+        while True:
+            head = self._take(8)
+            if head[0] == wire.BULK:
+                self.swallow(head)
+                self.send_message(tokens.done(tokens.COUNT, self.server.bulk_rows, 0xC3))
+                continue
             self._buffer[:0] = head
-            return super().read_message()
+            kind, data = super().read_message()
+            select = self.replayed(data) if kind == wire.BATCH else None
+            if select is None or self.server.replay is None:
+                return kind, data
+            self.send_raw(self.server.replay.stream(select, self.packet_size))
+
+    def replayed(self, data: bytes) -> str | None:
+        text = data[struct.unpack("<I", data[:4])[0] :].decode("utf-16-le", "surrogatepass")
+        match = _READS.fullmatch(text)
+        return match[1] if match is not None else None
+
+    def swallow(self, head: bytes) -> None:
         kept = bytearray()
         while True:
+            _kind, status, length = struct.unpack(">BBH", head[:4])
             left = length - 8
             while left > 0:
                 if not self._buffer:
@@ -79,26 +98,15 @@ class CannedLink(wire.Link):
                 del self._buffer[:taken]
                 left -= taken
             if status & 1:
-                return kind, bytes(kept)
-            _kind, status, length = struct.unpack(">BBH", self._take(8)[:4])
+                self.server.kept_bulk = bytes(kept)
+                return
+            head = self._take(8)
 
 
 class CannedSession(Session):
     def __init__(self, server: CannedServer, sock):
         super().__init__(server, sock)
-        self.link = CannedLink(sock)
-        self.canned = server
-
-    def batch(self, text: str, procedure: bool = False) -> None:
-        match = _READS.fullmatch(text)
-        if match is None or self.canned.replay is None:
-            super().batch(text, procedure)
-            return
-        self.link.send_raw(self.canned.replay.stream(match[1], self.link.packet_size))
-
-    def bulk(self, data: bytes) -> None:
-        self.canned.kept_bulk = data
-        self.link.send_message(tokens.done(tokens.COUNT, self.canned.bulk_rows, 0xC3))
+        self.link = CannedLink(server, sock)
 
 
 class CannedServer(MssqlServer):

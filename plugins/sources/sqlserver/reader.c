@@ -17,6 +17,7 @@ struct ms_load {
     struct sluice_rows rows;
     int64_t batch_rows;
     int64_t batch_bytes;
+    int64_t value_bytes; /* of the batch, as they came */
     int ended;
     char what[300];
 };
@@ -141,6 +142,7 @@ static sluice_status take_row(struct ms_load *rd, struct sluice_error *err)
             SLUICE_TRY(sluice_column_put_null(column, err));
         }
         else {
+            rd->value_bytes += (int64_t)value.size;
             SLUICE_TRY(d->decode(d, value, column, err));
         }
     }
@@ -151,8 +153,7 @@ static sluice_status take_row(struct ms_load *rd, struct sluice_error *err)
 /* END: behind the last row, and nothing was collected. */
 static sluice_status collect(struct ms_load *rd, struct sluice_error *err)
 {
-    while (!rd->ended && rd->rows.rows < rd->batch_rows &&
-           sluice_rows_bytes(&rd->rows) < rd->batch_bytes) {
+    while (!rd->ended && rd->rows.rows < rd->batch_rows && rd->value_bytes < rd->batch_bytes) {
         sluice_status status = sluice_tds_fetch(rd->conn, err);
         if (status == SLUICE_END) {
             rd->ended = 1;
@@ -182,6 +183,7 @@ sluice_status ms_load_next(struct ms_load *rd, int64_t timeout_us, struct sluice
     }
     const int64_t rows = rd->rows.rows;
     const int64_t bytes = sluice_rows_bytes(&rd->rows);
+    rd->value_bytes = 0;
     SLUICE_TRY(sluice_rows_finish(&rd->rows, &array, err));
     const uint32_t size = out->struct_size;
     memset(out, 0, sizeof *out);
