@@ -1,4 +1,4 @@
-"""The stand-in for SQL Server, asked by tedious (JavaScript) and mssql-jdbc (Java): clients that share no code with it."""
+"""The stand-in for SQL Server, asked by tedious (JavaScript) and mssql-jdbc (Java): they share no code with it."""
 
 from __future__ import annotations
 

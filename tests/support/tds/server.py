@@ -340,6 +340,15 @@ class MssqlDatabase:
         """Rows as PostgreSQL keeps the values."""
         return self._run((text,))
 
+    def rows(self, text: str) -> list[tuple]:
+        """Rows as python-tds reads them from the server: by a client of its own, with its own types."""
+        import pytds
+
+        options = {"port": self.server.port, "database": self.name, "user": USER, "password": PASSWORD}
+        with pytds.connect("127.0.0.1", autocommit=True, **options) as conn, conn.cursor() as cursor:
+            cursor.execute(text)
+            return list(cursor.fetchall())
+
     def config(self, **more: Any) -> dict[str, Any]:
         """The `config:` of a `sqlserver` source or sink of this database."""
         return {
