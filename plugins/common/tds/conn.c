@@ -287,7 +287,10 @@ sluice_status sluice_tds_query(struct sluice_tds_conn *conn, const char *what, c
                                struct sluice_error *err)
 {
     SLUICE_TRY(start(conn, what, sql, err));
-    const RETCODE rc = dbresults(conn->db);
+    RETCODE rc = dbresults(conn->db);
+    while (rc == SUCCEED && dbnumcols(conn->db) == 0 && !conn->has_first) {
+        rc = dbresults(conn->db); /* a statement before the query that only counts */
+    }
     if (rc == FAIL || conn->has_first) {
         (void)dbcancel(conn->db);
         return sluice_tds_fail(conn, what, err);

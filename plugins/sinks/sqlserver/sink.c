@@ -97,7 +97,7 @@ static sluice_status prepare_session(struct sluice_tds_conn *conn, struct sluice
 {
     return sluice_tds_run(
         conn, "prepare a session",
-        "SET XACT_ABORT ON; SET NOCOUNT ON; SET LOCK_TIMEOUT 30000; SET "
+        "SET XACT_ABORT ON; SET NOCOUNT OFF; SET LOCK_TIMEOUT 30000; SET "
         "ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; SET ARITHABORT "
         "ON; SET CONCAT_NULL_YIELDS_NULL ON; SET QUOTED_IDENTIFIER ON; SET "
         "NUMERIC_ROUNDABORT OFF; SET IMPLICIT_TRANSACTIONS OFF; SET DATEFORMAT ymd",

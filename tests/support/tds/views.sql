@@ -222,6 +222,9 @@ CREATE FUNCTION sys.serverproperty(name text) RETURNS text LANGUAGE sql STABLE A
     WHEN 'productmajorversion' THEN '16' WHEN 'edition' THEN 'stand-in' WHEN 'servername' THEN 'STANDIN'
     WHEN 'machinename' THEN 'STANDIN' WHEN 'productlevel' THEN 'RTM' WHEN 'collation' THEN 'SQL_Latin1_General_CP1_CI_AS'
     END $$;
+CREATE FUNCTION sys.collationproperty(name text, property text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE lower(property) WHEN 'codepage' THEN CASE WHEN name ILIKE '%UTF8' THEN 65001 ELSE 1252 END
+    WHEN 'lcid' THEN 1033 END $$;
 CREATE FUNCTION sys.databasepropertyex(name text, property text) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT CASE lower(property) WHEN 'collation' THEN 'SQL_Latin1_General_CP1_CI_AS' WHEN 'status' THEN 'ONLINE'
     WHEN 'updateability' THEN 'READ_WRITE' WHEN 'recovery' THEN 'FULL' END $$;
