@@ -389,10 +389,11 @@ def test_locks_of_an_application(ask, connect):
         refused(ask, "EXEC sp_releaseapplock @Resource = N'sluice:p', @LockOwner = N'Session'", on=other).msg_no
         == 1223
     )
-    threading.Timer(
-        0.3, lambda: ask("EXEC sp_releaseapplock @Resource = N'sluice:p', @LockOwner = N'Session'")
-    ).start()
+    release = "EXEC sp_releaseapplock @Resource = N'sluice:p', @LockOwner = N'Session'"
+    later = threading.Timer(0.3, lambda: ask(release))
+    later.start()
     assert ask(LOCK.format(20000), on=other) == [(1,)]
+    later.join(20)  # one connection is one thread's
     assert ask(LOCK.format(0)) == [(-1,)]
     other.close()  # with the session goes its lock
     deadline = time.monotonic() + 20
