@@ -91,6 +91,9 @@ static sluice_status decode_decimal(const struct sluice_tds_decoder *d, struct s
     for (uint32_t i = 0; i < bytes && 3 + i < v.size; i++) {
         magnitude = magnitude << 8 | p[3 + i];
     }
+    if (magnitude >= ((u128)d->limit[1] << 64 | d->limit[0])) {
+        return malformed(d, v, err);
+    }
     put_128(out, magnitude, p[2] != 0);
     return SLUICE_OK;
 }
@@ -105,7 +108,7 @@ static sluice_status decode_money(const struct sluice_tds_decoder *d, struct slu
         memcpy(&small, v.data, 4);
         units = small;
     }
-    else if (v.size == 8) {
+    else if (v.size == 8 && d->type.precision == 19) {
         int32_t high = 0;
         uint32_t low = 0;
         memcpy(&high, v.data, 4);
@@ -179,7 +182,8 @@ static int take_times(struct sluice_bytes v, int64_t *days, int64_t *ticks, int3
     *days = (int64_t)all.date + EPOCH_1900;
     *ticks = (int64_t)all.time;
     *offset = all.offset;
-    return *ticks >= 0 && *ticks < DAY_TICKS;
+    /* Year 1 to 9999, and a day either way, which offsets may cross. */
+    return *ticks >= 0 && *ticks < DAY_TICKS && *days >= -719163 && *days <= 2932897;
 }
 
 /* Year, month, day of days since 1970-01-01 (proleptic Gregorian; H. Hinnant, "chrono-compatible low-level date
@@ -311,6 +315,9 @@ static sluice_status decode_datetime(const struct sluice_tds_decoder *d, struct 
         uint32_t parts = 0;
         memcpy(&days, v.data, 4);
         memcpy(&parts, (const uint8_t *)v.data + 4, 4);
+        if (days < -53690 || days > 2958463 || parts >= 25920000) { /* 1753 to 9999 */
+            return malformed(d, v, err);
+        }
         const int64_t ms = ((int64_t)parts * 10 + 1) / 3;
         us = ((int64_t)days + EPOCH_1900) * DAY_US + ms * 1000;
     }
@@ -460,6 +467,12 @@ sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c,
         return choose_clr(c, rules->clr, out, err);
     }
     if (strcmp(c->type, "decimal") == 0 || strcmp(c->type, "numeric") == 0) {
+        u128 limit = 1;
+        for (int32_t i = 0; i < c->precision && i < 38; i++) {
+            limit *= 10;
+        }
+        out->limit[0] = (uint64_t)limit;
+        out->limit[1] = (uint64_t)(limit >> 64);
         out->decode = decode_decimal;
         out->type = (struct sluice_type){SLUICE_TYPE_DECIMAL128, c->precision, c->scale, 16};
         return SLUICE_OK;

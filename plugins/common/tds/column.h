@@ -45,8 +45,9 @@ struct sluice_tds_decoder {
     char native[80];       /* as it is declared: nvarchar(20) */
     char name[132 * 4];    /* for messages */
     int32_t scale;
-    int32_t fine;     /* SLUICE_TDS_FINE_* */
-    const char *form; /* of the select list; $ = the column, quoted */
+    int32_t fine;      /* SLUICE_TDS_FINE_* */
+    uint64_t limit[2]; /* of decimals: ten to the precision, lower half first */
+    const char *form;  /* of the select list; $ = the column, quoted */
 };
 
 /* Chooses once for a column. UNSUPPORTED names types that are not read. */
