@@ -12,8 +12,8 @@ COLUMNS = ("id", "n", "amount", "note", "code", "flag", "at", "raw", "tag", "x")
 
 
 def rows(first: int, last: int) -> str:
-    return ("INSERT INTO t SELECT i, i % 7, i * 1.25, 'né ''' || i || E'\\n😀', CASE i % 5 WHEN 0 THEN '' WHEN 1 THEN NULL"
-            " ELSE 'c' || i END, i % 2 = 0, timestamp '2026-11-27 10:00' + i * interval '1.000001 second',"
+    return ("INSERT INTO t SELECT i, i % 7, i * 1.25, 'né ''' || i || E'\\n😀', CASE i % 5 WHEN 0 THEN ''"
+            " WHEN 1 THEN NULL ELSE 'c' || i END, i % 2 = 0, timestamp '2026-11-27 10:00' + i * interval '1.000001 second',"
             " decode(md5(i::text), 'hex'), md5(i::text)::uuid, 1.0 / i FROM"
             f" generate_series({first}, {last}) i")
 
@@ -58,7 +58,8 @@ def test_load_then_changes(replica, db, how):
 def test_what_was_not_sent_stays(replica, db, ms, how):
     db.execute("CREATE TABLE big (id int PRIMARY KEY, n int, body text, more text)",
                "ALTER TABLE big ALTER body SET STORAGE EXTERNAL, ALTER more SET STORAGE EXTERNAL",
-               "INSERT INTO big SELECT i, i, repeat(md5(i::text), 500), repeat('é', 5000) FROM generate_series(1, 12) i")
+               "INSERT INTO big SELECT i, i, repeat(md5(i::text), 500), repeat('é', 5000)"
+               " FROM generate_series(1, 12) i")
     copy = replica(sink=how)
     copy.once()
     db.execute("UPDATE big SET n = n + 100", "UPDATE big SET body = 'short' WHERE id = 2",
@@ -94,7 +95,8 @@ def test_names_that_need_quotes(replica, db, how):
 
 @pytest.mark.parametrize("how", [SETS, ORDER], ids=["sets", "order"])
 def test_truncates_and_soft_deletes(replica, db, ms, how):
-    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)",
+               "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
     copy = replica(sink=how, write={"mode": "upsert", "deletes": "soft"})
     copy.once()
     db.execute("DELETE FROM t WHERE id = 1", "TRUNCATE t", "INSERT INTO t VALUES (2, 'new'), (9, 'nine')")
