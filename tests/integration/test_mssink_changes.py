@@ -13,7 +13,8 @@ COLUMNS = ("id", "n", "amount", "note", "code", "flag", "at", "raw", "tag", "x")
 
 def rows(first: int, last: int) -> str:
     return ("INSERT INTO t SELECT i, i % 7, i * 1.25, 'né ''' || i || E'\\n😀', CASE i % 5 WHEN 0 THEN ''"
-            " WHEN 1 THEN NULL ELSE 'c' || i END, i % 2 = 0, timestamp '2026-11-27 10:00' + i * interval '1.000001 second',"
+            " WHEN 1 THEN NULL ELSE 'c' || i END, i % 2 = 0,"
+            " timestamp '2026-11-27 10:00' + i * interval '1.000001 second',"
             " decode(md5(i::text), 'hex'), md5(i::text)::uuid, 1.0 / i FROM"
             f" generate_series({first}, {last}) i")
 
