@@ -100,8 +100,8 @@ static sluice_status fill_login(const struct sluice_tds_settings *s, LOGINREC *l
 {
     if (DBSETLUSER(login, s->user) != SUCCEED ||
         DBSETLPWD(login, s->password != NULL ? s->password : "") != SUCCEED ||
-        DBSETLAPP(login, "sluice") != SUCCEED || DBSETLCHARSET(login, "UTF-8") != SUCCEED ||
-        DBSETLDBNAME(login, s->database) != SUCCEED ||
+        DBSETLAPP(login, "sluice") != SUCCEED || BCP_SETL(login, TRUE) != SUCCEED ||
+        DBSETLCHARSET(login, "UTF-8") != SUCCEED || DBSETLDBNAME(login, s->database) != SUCCEED ||
         DBSETLPACKET(login, (int)s->packet_size) != SUCCEED ||
         DBSETLVERSION(login, DBVERSION_74) != SUCCEED) {
         return sluice_error_set(err, SLUICE_E_INVALID, 0,

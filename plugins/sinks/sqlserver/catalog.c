@@ -125,7 +125,7 @@ sluice_status mssink_seen_read(struct sluice_tds_conn *conn, const char *schema,
     mssink_text_add(&t, "SELECT t.object_id, c.name, COALESCE(base.name, own.name) AS type_name, "
                         "c.max_length, c.precision, c.scale, c.is_nullable, c.is_identity, "
                         "c.is_computed, c.default_object_id, c.collation_name, "
-                        "COLLATIONPROPERTY(c.collation_name, 'CodePage') AS code_page "
+                        "CAST(COLLATIONPROPERTY(c.collation_name, 'CodePage') AS int) AS code_page "
                         "FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
                         "JOIN sys.columns c ON c.object_id = t.object_id "
                         "LEFT JOIN sys.types base ON base.user_type_id = c.system_type_id "
