@@ -137,8 +137,10 @@ sluice_status sluice_tds_bulk_send(struct sluice_tds_bulk *bulk, struct sluice_e
 static sluice_status take_count(struct sluice_tds_bulk *bulk, DBINT n, int64_t *rows,
                                 struct sluice_error *err)
 {
+    /* -1 is also what there is no count of, as under SET NOCOUNT ON: handlers and the socket know better. */
+    const struct sluice_tds_conn *conn = bulk->conn;
     *rows = n > 0 ? n : 0;
-    return n < 0 || bulk->conn->has_first ? broken(bulk, err) : SLUICE_OK;
+    return conn->has_first || conn->gave_up || dbdead(conn->db) ? broken(bulk, err) : SLUICE_OK;
 }
 
 sluice_status sluice_tds_bulk_batch(struct sluice_tds_bulk *bulk, int64_t *rows,
