@@ -70,7 +70,8 @@ def test_every_type(engine, db, ms):
 
 def test_names_keys_and_empty_tables(engine, db, ms):
     db.execute("""CREATE TABLE app."x]y'" ("a]b" text, "select" int, "q""r" text, PRIMARY KEY ("a]b", "select"))""",
-               """INSERT INTO app."x]y'" VALUES ('é', 2, ''), ('', 3, NULL)""", "CREATE TABLE app.empty (id int PRIMARY KEY)")
+               """INSERT INTO app."x]y'" VALUES ('é', 2, ''), ('', 3, NULL)""",
+               "CREATE TABLE app.empty (id int PRIMARY KEY)")
     engine.run(pipeline(db, ms)).expect(0)
     assert kept(ms, """SELECT "a]b", "select", "q""r" FROM app."x]y'" ORDER BY 2""") == [("é", 2, ""), ("", 3, None)]
     assert kept(ms, "SELECT * FROM app.empty") == []
@@ -115,8 +116,9 @@ def test_rows_that_are_there(engine, db, ms, into):
     assert rows == new
 
 
-@pytest.mark.parametrize("declared, value, text", [("nvarchar(3)", "'abcd'", "abcd"), ("decimal(4,2)", "100::numeric(10,2)",
-                                                   "100.00"), ("tinyint", "256", "256"), ("smallint", "40000", "40000")])
+@pytest.mark.parametrize("declared, value, text", [
+    ("nvarchar(3)", "'abcd'", "abcd"), ("decimal(4,2)", "100::numeric(10,2)", "100.00"), ("tinyint", "256", "256"),
+    ("smallint", "40000", "40000")])
 def test_columns_that_are_widened(engine, db, ms, declared, value, text):
     """Rather than that a value is cut or refused."""
     db.execute(f"CREATE TABLE app.t AS SELECT i AS id, {value} AS v FROM generate_series(1, 3) i",
@@ -128,8 +130,8 @@ def test_columns_that_are_widened(engine, db, ms, declared, value, text):
 
 def test_a_time_before_those_of_datetime(engine, db, ms):
     """Never changed; nothing of the load is kept."""
-    db.execute("CREATE TABLE app.t AS SELECT i AS id, timestamp '1752-12-31 23:59:59' AS v FROM generate_series(1, 3) i",
-               "ALTER TABLE app.t ADD PRIMARY KEY (id)")
+    db.execute("CREATE TABLE app.t AS SELECT i AS id, timestamp '1752-12-31 23:59:59' AS v"
+               " FROM generate_series(1, 3) i", "ALTER TABLE app.t ADD PRIMARY KEY (id)")
     ms.execute("CREATE SCHEMA [app]", "CREATE TABLE [app].[t] (id int NOT NULL PRIMARY KEY, v datetime)")
     result = engine.run(pipeline(db, ms)).expect(1)
     assert "app.t" in result.output and "column v" in result.output
