@@ -41,6 +41,13 @@
     X("lake.after_manifest", FAILS, "a manifest is there, as if its reply were lost")            \
     X("lake.before_file", FAILS, "a file is written and about to be finished")                   \
     X("lake.before_manifest", FAILS, "files are whole, the manifest is about to be written")     \
+    X("mssink.after_commit", FAILS, "the target has changes, as if its reply were lost")         \
+    X("mssink.after_load_commit", FAILS,                                                         \
+      "the target has rows of a load, as if its reply were lost")                                \
+    X("mssink.before_commit", FAILS, "changes are in the open transaction of the target")        \
+    X("mssink.before_ddl", FAILS, "a table of the target is about to be made or altered")        \
+    X("mssink.before_load_commit", FAILS, "rows of a load are in the open transaction")          \
+    X("mssink.before_publish", FAILS, "a load is whole and about to take the place of rows")     \
     X("pgsink.after_commit", FAILS, "the target has changes, as if its reply were lost")         \
     X("pgsink.after_load_commit", FAILS,                                                         \
       "the target has rows of a load, as if its reply were lost")                                \

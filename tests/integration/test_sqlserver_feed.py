@@ -229,5 +229,7 @@ def test_lag_and_status(replica, ms):
     enable(ms, "t")
     copy = replica()
     copy.once()
+    ms.execute(row(2))
+    copy.once()
     shown = copy.engine.cmd("state", "show", str(copy.path)).expect(0).stdout
     assert "00000020:" in shown, shown

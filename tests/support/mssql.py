@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
+
+import psycopg
 
 from . import pgsink, sluice
 from .changes import Totals, shown
 from .lake import LakeError
 from .pg import PgDatabase
+from .pipe import Pipe
 from .tds.server import MssqlDatabase
 
 
@@ -91,3 +95,101 @@ class MsReplica(pgsink.Replica):
     def compare_to(self, table: str, columns: Iterable[str], keys: int = 1, to: str = "") -> Totals:
         return compare(self.db, self.target, f"dbo.[{table.replace(']', ']]')}]",  # type: ignore[arg-type]
                        to or 'dbo."' + table.replace('"', '""') + '"', columns, keys)
+
+
+def sink(target: MssqlDatabase, write: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
+         **config: Any) -> dict[str, Any]:
+    """A sink `sqlserver`; write: its `write:`, more: other keys beside `config`."""
+    made = {"plugin": "sqlserver", "config": target.config(encrypt="off", **config), **(more or {})}
+    if write:
+        made["write"] = dict(write)
+    return made
+
+
+class ToMs(Pipe):
+    """A PostgreSQL or SQL Server database, followed into a SQL Server: sink `copy`."""
+
+    def __init__(self, engine: sluice.Engine, db: Any, target: MssqlDatabase, *, write: Mapping[str, Any] | None = None,
+                 sink_config: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
+                 beside: Mapping[str, Any] | None = None, **top: Any):
+        self.target = target
+        if isinstance(db, MssqlDatabase):
+            self.plugin = "sqlserver"
+            top = {"tables": ["dbo.*"], **top, "source": {"encrypt": "off", "poll_interval": "50ms",
+                                                          **(top.get("source") or {})}}
+        super().__init__(engine, db, {"copy": sink(target, write, more, **(sink_config or {})), **(beside or {})}, **top)
+
+    def epochs(self) -> int:
+        """Commits of changes so far."""
+        try:
+            rows = self.target.behind("SELECT epoch FROM sluice.lanes WHERE pipeline = %s AND sink = 'copy' AND run IS"
+                                      " NULL", [self.name])
+        except psycopg.errors.UndefinedTable:
+            return 0
+        return int(rows[0][0] or 0) if rows else 0
+
+    def wait_epochs(self, count: int, run: sluice.Running | None = None, timeout: float = 60) -> None:
+        self.wait_for(lambda: self.epochs() >= count, f"{count} commits", run, timeout)
+
+    def loaded(self) -> set[str]:
+        try:
+            return {name for (name,) in self.target.behind(
+                "SELECT stream FROM sluice.streams WHERE pipeline = %s AND status = 'complete'", [self.name])}
+        except psycopg.errors.UndefinedTable:
+            return set()
+
+    # -- the source is a PostgreSQL
+
+    def compare_pg(self, relation: str, to: str = "") -> Totals:
+        """Each row of a table of the source (schema.table, quoted where it must be) with the target's."""
+        kinds = self.db.query("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid ="
+                              " %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+                              [relation])
+        names = [name for name, _ in kinds]
+        keys = [name.strip('"') for name in pgsink.key_of(self.db, relation)]
+        chosen = ", ".join(_quoted(name) + ("" if kind in NATIVE else "::text") for name, kind in kinds)
+        want = Counter(tuple(native(value) for value in row) for row in
+                       self.db.query(f"SELECT {chosen} FROM {relation}"))
+        have = Counter(tuple(native(value) for value in row) for row in
+                       self.target.behind(f"SELECT {', '.join(map(_quoted, names))} FROM {to or relation}"))
+        out = Totals(rows=sum(want.values()))
+        at = [names.index(key) for key in keys]
+        missing, more = want - have, have - want
+        changed = {tuple(row[i] for i in at) for row in missing} & {tuple(row[i] for i in at) for row in more} if at else set()
+        out.diff = len(changed)
+        out.lost = sum(missing.values()) - out.diff
+        out.dup = sum(more.values()) - out.diff
+        if not out.ok:
+            raise LakeError(f"{relation}: {out} of {out.rows}\nsource {shown(str(list(missing)[:6]))}\ntarget"
+                            f" {shown(str(list(more)[:6]))}")
+        return out
+
+    def compare_all(self, relations: Iterable[str]) -> Totals:
+        out = Totals()
+        for relation in relations:
+            one = self.compare_pg(relation)
+            out.rows += one.rows
+        return out
+
+
+NATIVE = ("boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "text", "character varying",
+          "bytea", "uuid", "date", "time without time zone", "timestamp without time zone", "timestamp with time zone")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def native(value: Any) -> Any:
+    """A value of PostgreSQL, or of the stand-in's tables, in one form."""
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f +00:00")
+    if isinstance(value, datetime.datetime):
+        return f"{value.year:04d}" + value.strftime("-%m-%d %H:%M:%S.%f")
+    if isinstance(value, datetime.time):
+        return value.strftime("%H:%M:%S.%f")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return int(value)
+    return value

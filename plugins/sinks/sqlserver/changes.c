@@ -363,7 +363,16 @@ sluice_status mssink_changes_commit(struct mssink_changes *lane, const struct sl
     if (lane->failed || lane->conn == NULL) {
         return not_usable(err);
     }
-    const sluice_status status = commit_all(lane, commit, err);
+    sluice_status status = sluice_failpoint_hit(lane->sink->failpoints, "mssink.before_commit", err);
+    if (status < 0) {
+        err->flags |= SLUICE_ERROR_EPOCH_ABORTED;
+    }
+    else {
+        status = commit_all(lane, commit, err);
+    }
+    if (status >= 0) {
+        status = sluice_failpoint_hit(lane->sink->failpoints, "mssink.after_commit", err);
+    }
     if (status < 0) {
         lane->failed = 1;
         return status;

@@ -259,6 +259,37 @@ static int has_nul(struct sluice_bytes v)
     return 0;
 }
 
+static int is_ascii(struct sluice_bytes v)
+{
+    const uint8_t *p = v.data;
+    uint8_t any = 0;
+    for (uint64_t i = 0; i < v.size; i++) {
+        any |= p[i] == 0 ? 0x80 : p[i];
+    }
+    return any < 0x80;
+}
+
+/* By its bytes: a literal would go through the connection's code page. */
+static void literal_chars(const struct mssink_type *type, struct sluice_bytes v,
+                          struct mssink_text *out)
+{
+    if (!is_ascii(v)) {
+        mssink_text_add(out, "CAST(");
+        mssink_text_bytes(out, v);
+        mssink_text_format(out, " AS %s)", type->declared);
+        return;
+    }
+    mssink_text_add(out, "'");
+    const char *p = v.data;
+    for (uint64_t i = 0; i < v.size; i++) {
+        mssink_text_add_n(out, p + i, 1);
+        if (p[i] == '\'') {
+            mssink_text_add(out, "'");
+        }
+    }
+    mssink_text_add(out, "'");
+}
+
 static void literal_utf16(struct sluice_bytes v, struct mssink_text *out)
 {
     char piece[4];
@@ -290,10 +321,8 @@ void mssink_literal(const struct mssink_type *type, struct sluice_bytes v, struc
     case MSSINK_FORM_UTF16:
         literal_utf16(v, out);
         return;
-    case MSSINK_FORM_CHARS: /* by its bytes: a literal would go through the connection's code page */
-        mssink_text_add(out, "CAST(");
-        mssink_text_bytes(out, v);
-        mssink_text_format(out, " AS %s)", type->declared);
+    case MSSINK_FORM_CHARS:
+        literal_chars(type, v, out);
         return;
     case MSSINK_FORM_BYTES:
         mssink_text_bytes(out, v);

@@ -92,7 +92,8 @@ uint64_t mssink_bytes_written(struct sluice_sink *sink)
 
 /* ---- connections ---- */
 
-/* An error anywhere ends the transaction: nothing half-applied can be committed by what follows. */
+/* An error anywhere ends the transaction: nothing half-applied can be committed by what follows. Not NOCOUNT: db-lib
+ * could not tell a bulk load without a count from one that failed. */
 static sluice_status prepare_session(struct sluice_tds_conn *conn, struct sluice_error *err)
 {
     return sluice_tds_run(

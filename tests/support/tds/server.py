@@ -349,6 +349,11 @@ class MssqlDatabase:
             cursor.execute(text)
             return list(cursor.fetchall())
 
+    def behind(self, sql: str, params: Any = None) -> list[tuple]:
+        """Rows of PostgreSQL itself: what lies there, whatever the stand-in makes of it."""
+        with self.server.connect(self.name) as conn:
+            return conn.execute(sql, params).fetchall()  # type: ignore[arg-type]
+
     def config(self, **more: Any) -> dict[str, Any]:
         """The `config:` of a `sqlserver` source or sink of this database."""
         return {
