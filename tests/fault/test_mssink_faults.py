@@ -43,7 +43,7 @@ def test_kill_nine_loop(db, pipe):
     load.setup(db, rows=size(150, 2000))
     grew = 0
     with Score("T1", f"pg -> sqlserver, 4 writers, seed {SEED}") as score:
-        with load.Load(db, writers=4, seed=SEED, rate=size(40, 200)) as work:
+        with load.Load(db, writers=4, seed=SEED, rate=size(8, 20)) as work:
             for number in range(kills):
                 before = pipe.epochs()
                 run = pipe.start()
@@ -70,7 +70,7 @@ def test_server_killed(db, own, pipe):
     chance = random.Random(SEED + 1)
     load.setup(db, rows=size(150, 2000))
     with Score("T3", f"pg -> sqlserver, seed {SEED + 1}") as score:
-        with load.Load(db, writers=3, seed=SEED, rate=40) as work:
+        with load.Load(db, writers=3, seed=SEED, rate=8) as work:
             run = pipe.start()
             for number in range(size(10, 40)):
                 time.sleep(chance.uniform(0.1, 0.6) if number < 3 else chance.uniform(0.5, 2.0))
@@ -92,7 +92,7 @@ def test_commit_reply_dropped(db, own, pipe):
     """The transaction is committed, its answer is not told: the sink asks, and neither repeats nor leaves out."""
     load.setup(db, rows=100)
     with Score("T4", "pg -> sqlserver, COMMIT's reply dropped") as score:
-        with load.Load(db, writers=3, seed=SEED, rate=60) as work:
+        with load.Load(db, writers=3, seed=SEED, rate=8) as work:
             run = pipe.start()
             pipe.wait_epochs(1, run)
             for number in range(size(20, 80)):

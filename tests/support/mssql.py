@@ -142,15 +142,23 @@ class ToMs(Pipe):
 
     def compare_pg(self, relation: str, to: str = "") -> Totals:
         """Each row of a table of the source (schema.table, quoted where it must be) with the target's."""
-        kinds = self.db.query("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid ="
+        # A numeric without digits is a text at the target.
+        kinds = self.db.query("SELECT attname, CASE WHEN atttypid = 1700 AND atttypmod < 0 THEN 'free' ELSE"
+                              " format_type(atttypid, NULL) END FROM pg_attribute WHERE attrelid ="
                               " %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
                               [relation])
         names = [name for name, _ in kinds]
         keys = [name.strip('"') for name in pgsink.key_of(self.db, relation)]
-        chosen = ", ".join(_quoted(name) + ("" if kind in NATIVE else "::text") for name, kind in kinds)
-        want = Counter(tuple(native(value) for value in row) for row in
+        chosen = ", ".join(_quoted(name) if kind in NATIVE else
+                           f"CASE WHEN {_quoted(name)} IS NOT NULL THEN format('%s', {_quoted(name)}) END"
+                           for name, kind in kinds)
+
+        def made(row: tuple) -> tuple:
+            return tuple(native(value) for value in row)
+
+        want = Counter(made(row) for row in
                        self.db.query(f"SELECT {chosen} FROM {relation}"))
-        have = Counter(tuple(native(value) for value in row) for row in
+        have = Counter(made(row) for row in
                        self.target.behind(f"SELECT {', '.join(map(_quoted, names))} FROM {to or relation}"))
         out = Totals(rows=sum(want.values()))
         at = [names.index(key) for key in keys]
@@ -160,8 +168,11 @@ class ToMs(Pipe):
         out.lost = sum(missing.values()) - out.diff
         out.dup = sum(more.values()) - out.diff
         if not out.ok:
-            raise LakeError(f"{relation}: {out} of {out.rows}\nsource {shown(str(list(missing)[:6]))}\ntarget"
-                            f" {shown(str(list(more)[:6]))}")
+            other = {tuple(row[i] for i in at): row for row in more}
+            wrong = [f"{names[i]}: {shown(str(one[i]))} / {shown(str(two[i]))}" for one in list(missing)[:20]
+                     if (two := other.get(tuple(one[i] for i in at))) for i in range(len(names)) if one[i] != two[i]]
+            raise LakeError(f"{relation}: {out} of {out.rows}\n" + "\n".join(wrong[:12]) +
+                            f"\nsource {shown(str(list(missing)[:3]))}\ntarget {shown(str(list(more)[:3]))}")
         return out
 
     def compare_all(self, relations: Iterable[str]) -> Totals:

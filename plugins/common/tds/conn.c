@@ -235,6 +235,11 @@ void sluice_tds_close(struct sluice_tds_conn *conn)
     }
 }
 
+int32_t sluice_tds_is_dead(const struct sluice_tds_conn *conn)
+{
+    return conn->db == NULL || DBDEAD(conn->db);
+}
+
 /* ---- statements ---- */
 
 void sluice_tds_begin_wait(struct sluice_tds_conn *conn)

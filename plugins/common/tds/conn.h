@@ -19,6 +19,9 @@ sluice_status sluice_tds_connect(const struct sluice_tds_settings *settings,
 /* NULL is allowed. */
 void sluice_tds_close(struct sluice_tds_conn *conn);
 
+/* 1 if the connection is lost for good. */
+int32_t sluice_tds_is_dead(const struct sluice_tds_conn *conn);
+
 /* Runs statements and throws their rows away. `what` names object and operation. */
 sluice_status sluice_tds_run(struct sluice_tds_conn *conn, const char *what, const char *sql,
                              struct sluice_error *err) SLUICE_MUST_CHECK;

@@ -363,7 +363,8 @@ sluice_status mssink_changes_commit(struct mssink_changes *lane, const struct sl
     if (lane->failed || lane->conn == NULL) {
         return not_usable(err);
     }
-    sluice_status status = sluice_failpoint_hit(lane->sink->failpoints, "mssink.before_commit", err);
+    sluice_status status =
+        sluice_failpoint_hit(lane->sink->failpoints, "mssink.before_commit", err);
     if (status < 0) {
         err->flags |= SLUICE_ERROR_EPOCH_ABORTED;
     }

@@ -122,8 +122,12 @@ sluice_status mssink_conn_take(struct sluice_sink *sink, struct sluice_tds_conn 
 {
     *out = NULL;
     (void)pthread_mutex_lock(&sink->mutex);
-    if (sink->idle_count > 0) {
+    while (*out == NULL && sink->idle_count > 0) {
         *out = sink->idle[--sink->idle_count];
+        if (sluice_tds_is_dead(*out)) {
+            sluice_tds_close(*out);
+            *out = NULL;
+        }
     }
     (void)pthread_mutex_unlock(&sink->mutex);
     return *out != NULL ? SLUICE_OK : connect_anew(sink, out, err);
@@ -146,6 +150,9 @@ void mssink_conn_give(struct sluice_sink *sink, struct sluice_tds_conn *conn, in
 sluice_status mssink_ctl(struct sluice_sink *sink, struct sluice_tds_conn **out,
                          struct sluice_error *err)
 {
+    if (sink->ctl != NULL && sluice_tds_is_dead(sink->ctl)) {
+        mssink_ctl_drop(sink);
+    }
     if (sink->ctl == NULL) {
         SLUICE_TRY(connect_anew(sink, &sink->ctl, err));
     }
@@ -402,16 +409,42 @@ static void add_stream(struct sluice_sink *sink, struct mssink_stream *stream)
     (void)pthread_mutex_unlock(&sink->mutex);
 }
 
+static int is_key_of_source(const struct sluice_stream_desc *d, uint32_t column)
+{
+    for (uint32_t k = 0; k < d->key_count; k++) {
+        if (d->keys[k] == column) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Rows must be found by what changes bring of the old row. */
 static sluice_status check_key(const struct mssink_stream *s, struct sluice_error *err)
 {
     const struct sluice_write *w = &s->write.write;
-    const int needs = w->mode == SLUICE_WRITE_UPSERT || w->mode == SLUICE_WRITE_UPDATE ||
-                      w->mode == SLUICE_WRITE_REPLACE;
-    return !needs || w->key_count > 0
-               ? SLUICE_OK
-               : sluice_error_set(err, SLUICE_E_INVALID, 0,
-                                  "it has no key, and write.mode puts its changes by one (hint: "
-                                  "write: {keys: […]}, or mode append or history)");
+    const struct sluice_stream_desc *d = s->desc;
+    const int inserts = (d->flags & SLUICE_STREAM_INSERT_ONLY) != 0 ||
+                        w->mode == SLUICE_WRITE_HISTORY || w->mode == SLUICE_WRITE_APPEND;
+    if (inserts || d->before == SLUICE_BEFORE_FULL) {
+        return SLUICE_OK;
+    }
+    if (w->key_count == 0) {
+        return sluice_error_set(
+            err, SLUICE_E_INVALID, 0,
+            "it has no key, and its updates and deletes come without the old row "
+            "(hint: give it a primary key, or write it with write.mode: append or "
+            "history)");
+    }
+    for (uint32_t i = 0; i < w->key_count; i++) {
+        if (!is_key_of_source(d, w->keys[i])) {
+            return sluice_error_set(err, SLUICE_E_INVALID, 0,
+                                    "write.key has column %s, whose old value does not come with "
+                                    "updates and deletes (hint: use columns of the source's key)",
+                                    d->schema->children[w->keys[i]]->name);
+        }
+    }
+    return SLUICE_OK;
 }
 
 /* A stream that is followed: its table is there, or made. */

@@ -342,5 +342,3 @@ DECLARE p text[] := tds.parts(what); n int := array_length(p, 1); rel oid; col t
     PERFORM tds.renorm(rel);
   END IF;
 END $$;
-CREATE FUNCTION sys.collationproperty(name text, property text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE WHEN lower(property) = 'codepage' AND name IS NOT NULL THEN CASE WHEN name LIKE '%UTF8' THEN 65001 ELSE 1252 END END $$;
