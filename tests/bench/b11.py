@@ -88,8 +88,10 @@ def verify_reading(contest: Contest) -> str:
         return "FAILED " + sample.error.splitlines()[-1][:90]
     kinds = {"id": "BIGINT", "n": "INTEGER", "ok": "BOOLEAN", "price": "VARCHAR", "f": "DOUBLE", "name": "VARCHAR",
              "code": "VARCHAR", "g": "VARCHAR", "made": "TIMESTAMP", "note": "VARCHAR"}
-    got = duckdb.sql("SELECT id, n, ok, price, f, name, code, g, strftime(made, '%Y-%m-%d %H:%M:%S.%f0'), note, count(*)"
-                     f" FROM read_csv('{out}/**/*.csv', header=true, columns={kinds}) GROUP BY ALL ORDER BY id").fetchall()
+    got = duckdb.sql("SELECT id, n, ok, price, f, name, code, g, strftime(made, '%Y-%m-%d %H:%M:%S.%f0'), note,"
+        " count(*)"
+                     f" FROM read_csv('{out}/**/*.csv', header=true, columns={kinds}) GROUP BY ALL ORDER BY"
+                         f" id").fetchall()
     with contest.server.connect(contest.db.name) as conn:
         want = conn.execute("SELECT id, n, ok = 1, price::text, f, name, code, g::text, made, note, %s::bigint"
                             " FROM dbo.replayed ORDER BY id", [contest.rows // BLOCK]).fetchall()

@@ -123,6 +123,7 @@ class CannedServer(MssqlServer):
             assert result is not None
             rows = [[None if (v := result.get_value(i, k)) is None else v.decode() for k in range(result.nfields)]
                     for i in range(result.ntuples)]
-            kept = conn.execute("SELECT name, type, length, precision, scale, is_nullable FROM tds.columns WHERE relid ="
+            kept = conn.execute("SELECT name, type, length, precision, scale, is_nullable FROM tds.columns WHERE"
+                " relid ="
                                 " 'dbo.replayed'::regclass ORDER BY attnum").fetchall()
         self.replay = Replay([Column(name, TsqlType(*kind), nullable) for name, *kind, nullable in kept], rows, repeats)

@@ -59,7 +59,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("which", choices=["B2", "B4", "B5", "B7", "B8", "B11", "B13"],
                         help="B2: to JSON lines and CSV. B4: drain of changes. B5: latency of changes."
-                             " B7: changes into PostgreSQL. B8: loads into PostgreSQL. B11: SQL Server, in and out. B13: footprint")
+                             " B7: changes into PostgreSQL. B8: loads into PostgreSQL. B11: SQL Server, in and out."
+                                 " B13: footprint")
     parser.add_argument("--quick", action="store_true", help="smaller and fewer rounds: under 5 minutes")
     parser.add_argument("--rounds", type=int, help="rounds (5; quick: 2; B4 to B8 quick: 3)")
     parser.add_argument("--tables", default="LWJ", help="letters of L, W and J (LWJ)")

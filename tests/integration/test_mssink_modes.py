@@ -10,7 +10,8 @@ from support.mssql import ToMs, enable
 SETUP = (
     "CREATE TABLE t (id int PRIMARY KEY, n int, body text, at timestamptz, amount numeric(12,2), raw bytea)",
     "ALTER TABLE t ALTER body SET STORAGE EXTERNAL",
-    "INSERT INTO t SELECT i, 0, repeat('x', 3000), '2026-11-27 10:00:00+01', i * 1.5, '\\x0001' FROM generate_series(1, 5) i",
+    "INSERT INTO t SELECT i, 0, repeat('x', 3000), '2026-11-27 10:00:00+01', i * 1.5, '\\x0001' FROM"
+        " generate_series(1, 5) i",
 )
 WORK = (
     "INSERT INTO t (id, n, body) VALUES (6, 6, 'six'), (7, 7, 'it''s'), (9, NULL, '')",
@@ -18,7 +19,8 @@ WORK = (
     "UPDATE t SET id = 70 WHERE id = 7",
     "UPDATE t SET id = 50, n = -1 WHERE id = 5",  # nor here, under another key
     "DELETE FROM t WHERE id IN (3, 6)",
-    "BEGIN; INSERT INTO t (id, n) VALUES (8, 8); UPDATE t SET n = 9, raw = '\\x' WHERE id = 8; DELETE FROM t WHERE id = 8;"
+    "BEGIN; INSERT INTO t (id, n) VALUES (8, 8); UPDATE t SET n = 9, raw = '\\x' WHERE id = 8; DELETE FROM t WHERE"
+        " id = 8;"
     " INSERT INTO t (id, n, body) VALUES (8, 10, 'ag😀in'); COMMIT",
 )
 
@@ -62,7 +64,8 @@ def test_soft_deletes_and_metadata(copy, db, ms):
     db.execute(*WORK)
     one.once()
     assert {i for (i,) in ms.behind("SELECT id FROM public.t WHERE _sluice_deleted::int = 1")} == {3, 6}
-    assert set(ms.behind("SELECT id, n FROM public.t WHERE _sluice_deleted::int = 0")) == set(db.query("SELECT id, n FROM t"))
+    assert set(ms.behind("SELECT id, n FROM public.t WHERE _sluice_deleted::int = 0")) == set(db.query("SELECT id, n"
+        " FROM t"))
     ops = dict(ms.behind("SELECT id, _sluice_op FROM public.t"))
     assert ops[4] == "R" and ops[1] == "U" and ops[3] == "D" and ops[8] == "I"
     assert [row for row in ms.behind("SELECT id, _sluice_position FROM public.t")
@@ -77,7 +80,8 @@ def test_history(copy, db, ms):
     one.once()
     events = ms.behind("SELECT _sluice_op, id, n FROM public.t ORDER BY _sluice_position, _sluice_seq, _sluice_op, id")
     rest = [event for event in events if event[0] != "R"]
-    assert rest[:3] == [("I", 6, 6), ("I", 7, 7), ("I", 9, None)] and rest[-1][0] == "T" and len(events) - len(rest) == 5
+    assert rest[:3] == [("I", 6, 6), ("I", 7, 7), ("I", 9,
+        None)] and rest[-1][0] == "T" and len(events) - len(rest) == 5
     assert [event for event in rest if event[1] == 8] == [("I", 8, 8), ("U", 8, 9), ("D", 8, None), ("I", 8, 10)]
 
 
@@ -97,8 +101,10 @@ def test_order_over_tables(copy, db, ms):
     one = copy()
     one.once()
     ms.execute("ALTER TABLE public.child ADD CONSTRAINT fk FOREIGN KEY (parent_id) REFERENCES public.parent (id)")
-    db.execute("BEGIN; INSERT INTO parent SELECT i, 'p' FROM generate_series(1, 100) i; INSERT INTO child SELECT i, i, 0 FROM"
-               " generate_series(1, 100) i; UPDATE child SET parent_id = 101 - parent_id; DELETE FROM child WHERE id > 90;"
+    db.execute("BEGIN; INSERT INTO parent SELECT i, 'p' FROM generate_series(1, 100) i; INSERT INTO child SELECT i,"
+        " i, 0 FROM"
+               " generate_series(1, 100) i; UPDATE child SET parent_id = 101 - parent_id; DELETE FROM child WHERE id"
+                   " > 90;"
                " DELETE FROM parent WHERE id < 11; COMMIT")
     one.once()
     assert one.compare_pg("public.parent").rows == 90 and one.compare_pg("public.child").rows == 90
@@ -117,8 +123,10 @@ def test_texts_as_keys(copy, db, ms):
 def test_sql_server_to_sql_server(engine, mssql_server):
     source, target = mssql_server.create_database(), mssql_server.create_database()
     source.execute("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, v nvarchar(20) NULL, at datetime2(7) NULL, o"
-                   " datetimeoffset(7) NULL, m money NULL, c varchar(10) NULL, d datetime NULL, g uniqueidentifier NULL)",
-                   "INSERT INTO dbo.t VALUES (1, N'né', '2026-01-01 00:00:00.1234567', '2026-01-01 12:00:00.1234567 +05:30',"
+                   " datetimeoffset(7) NULL, m money NULL, c varchar(10) NULL, d datetime NULL, g uniqueidentifier"
+                       " NULL)",
+                   "INSERT INTO dbo.t VALUES (1, N'né', '2026-01-01 00:00:00.1234567', '2026-01-01 12:00:00.1234567"
+                       " +05:30',"
                    " -1.2345, 'äb', '2026-01-01 00:00:00.997', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')",
                    "INSERT INTO dbo.t (id) VALUES (2)")
     enable(source, "t")
@@ -128,6 +136,6 @@ def test_sql_server_to_sql_server(engine, mssql_server):
                    " '9999-12-31 23:59:59.9999999 +14:00')", "DELETE FROM dbo.t WHERE id = 1")
     one.once()
     assert target.query("SELECT * FROM dbo.t ORDER BY id") == source.query("SELECT * FROM dbo.t ORDER BY id")
-    shape = "SELECT name, max_length, precision, scale, is_nullable FROM sys.columns WHERE object_id = OBJECT_ID(N'dbo.t')"
-    shape += " ORDER BY column_id"
+    shape = ("SELECT name, max_length, precision, scale, is_nullable FROM sys.columns WHERE object_id ="
+             " OBJECT_ID(N'dbo.t') ORDER BY column_id")
     assert target.query(shape) == source.query(shape)

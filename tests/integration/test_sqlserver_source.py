@@ -137,7 +137,8 @@ def test_types_of_the_clr(engine, ms, workdir):
                "INSERT INTO t VALUES (1, 0x5AC0, 0xE6100000), (2, 0x58, NULL), (3, NULL, 0x01)")
     engine.run(pipeline(ms.config(), to_files(workdir))).expect(0)
     assert rows_of(workdir, "dbo.t") == [{"id": 1, "n]o": "WsA=", "place": "5hAAAA=="},
-                                         {"id": 2, "n]o": "WA==", "place": None}, {"id": 3, "n]o": None, "place": "AQ=="}]
+                                         {"id": 2, "n]o": "WA==", "place": None}, {"id": 3, "n]o": None,
+                                             "place": "AQ=="}]
     document = pipeline(ms.config(clr_types="text"), to_files(workdir))
     document["sources"]["src"]["tables"]["rules"] = [{"match": "dbo.t", "columns": {"exclude": ["place"]}}]
     engine.run(document).expect(0)
@@ -151,7 +152,8 @@ def padded(text: str) -> str:
 
 def test_texts_in_utf16(engine, ms, workdir):
     """nvarchar comes as its bytes and is decoded here: every plane, every width, next to each other and alone."""
-    texts = ["", "a", "abc", "abcd", "abcde" * 700, "é", "abcé", "abcdé", "éabcd€efgh😀ijkl", "\U0010ffff\uffff\ud7ff\ue000",
+    texts = ["", "a", "abc", "abcd", "abcde" * 700, "é", "abcé", "abcdé", "éabcd€efgh😀ijkl",
+        "\U0010ffff\uffff\ud7ff\ue000",
              "\x7f\x80\u07ff\u0800", "日本語" * 1000, " trailing  "]
     ms.execute("CREATE TABLE t (id int PRIMARY KEY, v nvarchar(max), w nvarchar(4000), c nchar(8))")
     with ms.server.connect(ms.name) as conn:
@@ -253,7 +255,8 @@ def test_one_piece_by_default(engine, ms, workdir):
             conn.execute("UPDATE tds.settings SET value = %s WHERE name = 'is_read_only'", [str(read_only)])
         began = len(ms.server.batches)
         engine.run(pipeline(ms.config(split_bytes="128KiB"), to_files(workdir))).expect(0)
-        assert least <= sum(" FROM [dbo].[t]" in text and "ROW_NUMBER" not in text for text in ms.server.batches[began:]) <= most
+        asked = ms.server.batches[began:]
+        assert least <= sum(" FROM [dbo].[t]" in text and "ROW_NUMBER" not in text for text in asked) <= most
         assert sorted(r["n"] for r in rows_of(workdir, "dbo.t")) == list(range(1, 8001))
 
 

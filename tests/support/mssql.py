@@ -117,7 +117,8 @@ class ToMs(Pipe):
             self.plugin = "sqlserver"
             top = {"tables": ["dbo.*"], **top, "source": {"encrypt": "off", "poll_interval": "50ms",
                                                           **(top.get("source") or {})}}
-        super().__init__(engine, db, {"copy": sink(target, write, more, **(sink_config or {})), **(beside or {})}, **top)
+        super().__init__(engine, db, {"copy": sink(target, write, more, **(sink_config or {})), **(beside or {})},
+            **top)
 
     def epochs(self) -> int:
         """Commits of changes so far."""
@@ -163,8 +164,8 @@ class ToMs(Pipe):
         out = Totals(rows=sum(want.values()))
         at = [names.index(key) for key in keys]
         missing, more = want - have, have - want
-        changed = {tuple(row[i] for i in at) for row in missing} & {tuple(row[i] for i in at) for row in more} if at else set()
-        out.diff = len(changed)
+        lacking, surplus = ({tuple(row[i] for i in at) for row in rows} for rows in (missing, more))
+        out.diff = len(lacking & surplus) if at else 0
         out.lost = sum(missing.values()) - out.diff
         out.dup = sum(more.values()) - out.diff
         if not out.ok:
@@ -183,7 +184,8 @@ class ToMs(Pipe):
         return out
 
 
-NATIVE = ("boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "text", "character varying",
+NATIVE = ("boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "text", "character"
+    " varying",
           "bytea", "uuid", "date", "time without time zone", "timestamp without time zone", "timestamp with time zone")
 
 

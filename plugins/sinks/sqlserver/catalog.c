@@ -1,5 +1,6 @@
 #include "catalog.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,8 +105,9 @@ static sluice_status take_index(struct mssink_seen *seen, const struct sluice_td
         *p++ = '\x1e';
     }
     *p++ = '\x1f';
-    (void)strcpy(p, name);
-    (void)strcat(p, "\x1f");
+    const size_t size = strlen(name);
+    memcpy(p, name, size);
+    memcpy(p + size, "\x1f", 2); /* and its end */
     return SLUICE_OK;
 }
 
@@ -148,10 +150,10 @@ sluice_status mssink_seen_read(struct sluice_tds_conn *conn, const char *schema,
         "ic.key_ordinal > 0 ORDER BY i.index_id, ic.key_ordinal",
         (long long)out->object_id);
     sluice_status status = read_rows(conn, &t, take_index, out, err);
-    static const char *const guards[] = {"sys.triggers WHERE parent_id",
-                                         "sys.foreign_keys WHERE "
-                                         "parent_object_id",
-                                         "sys.check_constraints WHERE parent_object_id"};
+    static const char triggers[] = "sys.triggers WHERE parent_id";
+    static const char foreign[] = "sys.foreign_keys WHERE parent_object_id";
+    static const char checks[] = "sys.check_constraints WHERE parent_object_id";
+    static const char *const guards[] = {triggers, foreign, checks};
     for (size_t i = 0; status >= 0 && i < sizeof guards / sizeof guards[0]; i++) {
         mssink_text_format(&t, "SELECT COUNT(*) AS n FROM %s = %lld AND is_disabled = 0", guards[i],
                            (long long)out->object_id);
@@ -185,9 +187,8 @@ int mssink_seen_is_unique(const struct mssink_seen *seen, const char *const *nam
         }
         uint32_t met = 0;
         for (uint32_t k = 0; k < count; k++) {
-            char wanted[132 * 4 + 2] = "\x1f";
-            (void)strncat(wanted, names[k], sizeof wanted - 3);
-            (void)strcat(wanted, "\x1f");
+            char wanted[132 * 4 + 4];
+            (void)snprintf(wanted, sizeof wanted, "\x1f%s\x1f", names[k]);
             met += memmem(p, size, wanted, strlen(wanted)) != NULL;
         }
         if (count > 0 && columns == count * 2 && met == count) {

@@ -283,9 +283,7 @@ static sluice_status plan_column(const struct mssink_stream *s, const char *name
         (field->flags & ARROW_FLAG_NULLABLE) != 0 || s->write.write.mode == SLUICE_WRITE_HISTORY;
     SLUICE_TRY(sluice_tds_declare(field, keys, is_same_source(s->desc), declaration, err));
     parse_declaration(declaration, &wanted);
-    /* A text without a length says nothing of what comes: a column that has one stays. */
-    const int bounded = wanted.max_length >= 0 || is_same_source(s->desc);
-    const int wider = keys == 0 && bounded && widens(&c->type, &wanted);
+    const int wider = keys == 0 && widens(&c->type, &wanted);
     const int looser = nullable && !c->nullable && keys == 0;
     if ((!wider && !looser) || frozen || c->computed || c->identity) {
         return SLUICE_OK;
