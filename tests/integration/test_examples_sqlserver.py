@@ -59,3 +59,31 @@ def test_to_s3(engine, erp, bucket):
     assert have.keys() == want.keys() and len(have) == 29
     assert {i: name for i, (name, _) in have.items()} == {i: name for i, (name, _) in want.items()}
     assert [event.op for event in feed.events("dbo.item")] == ["U", "U", "U", "D", "I", "D", "I"]
+
+
+def test_from_postgresql(engine, sample_db, mssql_server):
+    target = mssql_server.create_database()
+    sample_db.execute("ALTER TABLE salary ADD id bigserial PRIMARY KEY")
+    path = EXAMPLES / "PostgreSQL_to_SQLServer.yaml"
+    env = {**sample_db.env(), **env_of(target)}
+    engine.cmd("check", str(path), env=env).expect(0)
+    assert "CREATE TABLE [public].[salary]" in engine.cmd("plan", str(path), env=env).expect(0).stdout
+    engine.run(path, env=env).expect(0)
+    sample_db.execute("UPDATE employee SET name = 'né' WHERE id <= 10", "DELETE FROM salary WHERE employee_id = 7")
+    engine.run(path, env=env).expect(0)
+    rows = [mssql.compare_pg(sample_db, target, f"public.{name}").rows for name in ("department", "employee", "salary")]
+    assert min(rows) > 1
+    engine.cmd("retire", str(path), "--yes", env=env).expect(0)
+
+
+def test_to_sql_server(engine, erp, mssql_server):
+    target = mssql_server.create_database()
+    path = EXAMPLES / "SQLServer_to_SQLServer.yaml"
+    there = env_of(target)
+    env = {**env_of(erp), **{name.replace("MSSQL", "TARGET"): value for name, value in there.items()}}
+    engine.cmd("check", str(path), env=env).expect(0)
+    engine.run(path, env=env).expect(0)
+    change(erp)
+    engine.run(path, env=env).expect(0)
+    ask = "SELECT id, name, price FROM dbo.item ORDER BY id"
+    assert target.query(ask) == erp.query(ask) and len(erp.query(ask)) == 29

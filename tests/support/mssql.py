@@ -142,39 +142,7 @@ class ToMs(Pipe):
     # -- the source is a PostgreSQL
 
     def compare_pg(self, relation: str, to: str = "") -> Totals:
-        """Each row of a table of the source (schema.table, quoted where it must be) with the target's."""
-        # A numeric without digits is a text at the target.
-        kinds = self.db.query("SELECT attname, CASE WHEN atttypid = 1700 AND atttypmod < 0 THEN 'free' ELSE"
-                              " format_type(atttypid, NULL) END FROM pg_attribute WHERE attrelid ="
-                              " %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
-                              [relation])
-        names = [name for name, _ in kinds]
-        keys = [name.strip('"') for name in pgsink.key_of(self.db, relation)]
-        chosen = ", ".join(_quoted(name) if kind in NATIVE else
-                           f"CASE WHEN {_quoted(name)} IS NOT NULL THEN format('%s', {_quoted(name)}) END"
-                           for name, kind in kinds)
-
-        def made(row: tuple) -> tuple:
-            return tuple(native(value) for value in row)
-
-        want = Counter(made(row) for row in
-                       self.db.query(f"SELECT {chosen} FROM {relation}"))
-        have = Counter(made(row) for row in
-                       self.target.behind(f"SELECT {', '.join(map(_quoted, names))} FROM {to or relation}"))
-        out = Totals(rows=sum(want.values()))
-        at = [names.index(key) for key in keys]
-        missing, more = want - have, have - want
-        lacking, surplus = ({tuple(row[i] for i in at) for row in rows} for rows in (missing, more))
-        out.diff = len(lacking & surplus) if at else 0
-        out.lost = sum(missing.values()) - out.diff
-        out.dup = sum(more.values()) - out.diff
-        if not out.ok:
-            other = {tuple(row[i] for i in at): row for row in more}
-            wrong = [f"{names[i]}: {shown(str(one[i]))} / {shown(str(two[i]))}" for one in list(missing)[:20]
-                     if (two := other.get(tuple(one[i] for i in at))) for i in range(len(names)) if one[i] != two[i]]
-            raise LakeError(f"{relation}: {out} of {out.rows}\n" + "\n".join(wrong[:12]) +
-                            f"\nsource {shown(str(list(missing)[:3]))}\ntarget {shown(str(list(more)[:3]))}")
-        return out
+        return compare_pg(self.db, self.target, relation, to)
 
     def compare_all(self, relations: Iterable[str]) -> Totals:
         out = Totals()
@@ -182,6 +150,42 @@ class ToMs(Pipe):
             one = self.compare_pg(relation)
             out.rows += one.rows
         return out
+
+
+def compare_pg(db: PgDatabase, target: MssqlDatabase, relation: str, to: str = "") -> Totals:
+    """Each row of a table of a PostgreSQL (schema.table, quoted where it must be) with the target's."""
+    # A numeric without digits is a text at the target.
+    kinds = db.query("SELECT attname, CASE WHEN atttypid = 1700 AND atttypmod < 0 THEN 'free' ELSE"
+                          " format_type(atttypid, NULL) END FROM pg_attribute WHERE attrelid ="
+                          " %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+                          [relation])
+    names = [name for name, _ in kinds]
+    keys = [name.strip('"') for name in pgsink.key_of(db, relation)]
+    chosen = ", ".join(_quoted(name) if kind in NATIVE else
+                       f"CASE WHEN {_quoted(name)} IS NOT NULL THEN format('%s', {_quoted(name)}) END"
+                       for name, kind in kinds)
+
+    def made(row: tuple) -> tuple:
+        return tuple(native(value) for value in row)
+
+    want = Counter(made(row) for row in
+                   db.query(f"SELECT {chosen} FROM {relation}"))
+    have = Counter(made(row) for row in
+                   target.behind(f"SELECT {', '.join(map(_quoted, names))} FROM {to or relation}"))
+    out = Totals(rows=sum(want.values()))
+    at = [names.index(key) for key in keys]
+    missing, more = want - have, have - want
+    lacking, surplus = ({tuple(row[i] for i in at) for row in rows} for rows in (missing, more))
+    out.diff = len(lacking & surplus) if at else 0
+    out.lost = sum(missing.values()) - out.diff
+    out.dup = sum(more.values()) - out.diff
+    if not out.ok:
+        other = {tuple(row[i] for i in at): row for row in more}
+        wrong = [f"{names[i]}: {shown(str(one[i]))} / {shown(str(two[i]))}" for one in list(missing)[:20]
+                 if (two := other.get(tuple(one[i] for i in at))) for i in range(len(names)) if one[i] != two[i]]
+        raise LakeError(f"{relation}: {out} of {out.rows}\n" + "\n".join(wrong[:12]) +
+                        f"\nsource {shown(str(list(missing)[:3]))}\ntarget {shown(str(list(more)[:3]))}")
+    return out
 
 
 NATIVE = ("boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "text", "character"
