@@ -102,7 +102,7 @@ static void bad_modules_are_refused(void **state)
     } cases[] = {
         {"wrong_magic", "0x12345678"},
         {"wrong_major", "it wants ABI major 7, this engine offers 0"},
-        {"newer_minor_min", "it wants at least ABI 0.999, this engine offers 0.3"},
+        {"newer_minor_min", "it wants at least ABI 0.999, this engine offers 0.4"},
         {"wrong_envelope", "change envelope version 9, this engine 1"},
         {"missing_slot", "lacks the function reader_next"},
         {"twice", "offers the source twice twice"},
