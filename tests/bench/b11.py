@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from support.tds import bulk
 from support.tds.server import PASSWORD, USER, MssqlDatabase
 
 from . import contestants as who
@@ -18,6 +19,8 @@ from .canned import CannedServer
 from .table import median, render, save, spread
 
 OURS, NATIVE, TEXT = "sluice to null", "freebcp out, native", "freebcp out, text"
+INTO, BCP_IN = "sluice, read and bulk insert", "freebcp in, text"
+LOADED = "loaded"
 PACKET = 32767
 BLOCK = 1000
 COLUMNS = ("id bigint, n int, ok bit, price decimal(18,4), f float, name nvarchar(60), code varchar(20),"
@@ -46,8 +49,13 @@ class Contest:
                     "sinks": {"out": {"inputs": ["src"], **sink}}, "parallelism": 1}
         return who.sluice_command(self.bench, pipeline, self.bench.scratch / "state")
 
-    def freebcp(self, direction: str, file: str, how: str) -> measure.Command:
-        return measure.Command(["freebcp", "dbo.replayed", direction, file, how, "-D", self.db.name, "-S",
+    def loading(self) -> measure.Command:
+        """The replayed rows into a table of the same server, which throws them away."""
+        return self.reading({"plugin": "sqlserver", "config": self.db.config(encrypt="off", packet_size=PACKET),
+                             "route": {"to": f"dbo.{LOADED}"}})
+
+    def freebcp(self, direction: str, file: str, how: str, table: str = "replayed") -> measure.Command:
+        return measure.Command(["freebcp", f"dbo.{table}", direction, file, how, "-D", self.db.name, "-S",
                                 f"127.0.0.1:{self.server.port}", "-U", USER, "-P", PASSWORD, "-A", str(PACKET),
                                 "-T", "2147483647"])
 
@@ -99,6 +107,45 @@ def verify_reading(contest: Contest) -> str:
     return "ok" if got == want else "content differs"
 
 
+def verify_loading(contest: Contest) -> str:
+    """The beginning of what was bulk loaded, taken apart, is the beginning of the table that was replayed."""
+    cursor = bulk.Cursor(contest.server.kept_bulk)
+    columns = bulk.read_columns(cursor)
+    takers = [bulk.taker(column, 7) for column in columns]
+    data, at, got = cursor.data, cursor.at, []
+    while len(got) < BLOCK and data[at] == 0xD1:
+        at += 1
+        row = []
+        for take in takers:
+            value, at = take(data, at)
+            row.append(value)
+        got.append(row)
+    replay = contest.server.replay
+    assert replay is not None
+    names = [column.name for column in columns]
+    want = [[row[[c.name for c in replay.columns].index(name)] for name in names] for row in replay.rows[: len(got)]]
+    for one, other in zip(got, want, strict=True):
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):
+            if a != b and not (columns[i].type.name == "float" and float(a) == float(b)):
+                return f"content differs: {names[i]} {a!r} {b!r}"[:90]
+    return "ok" if len(got) == BLOCK else f"{len(got)} rows"
+
+
+def loading_rounds(contest: Contest, rounds: int) -> None:
+    file = str(contest.bench.scratch / "rows.txt")
+    contest.server.bulk_rows = contest.rows
+    commands: dict[str, Callable[[], measure.Command]] = {BCP_IN: lambda: contest.freebcp("in", file, "-c", LOADED)}
+    contest.run("made", contest.freebcp("out", file, "-c"))
+    if engine_there():
+        commands[INTO] = contest.loading
+    for number in range(rounds):
+        names = list(commands)
+        for name in names if number % 2 == 0 else names[::-1]:
+            contest.run(name, commands[name]())
+            if name == INTO and number == 0 and name in contest.samples:
+                contest.verdicts[name] = verify_loading(contest)
+
+
 def reading_rounds(contest: Contest, rounds: int) -> None:
     commands: dict[str, Callable[[], measure.Command]] = {
         NATIVE: lambda: contest.freebcp("out", "/dev/null", "-n"),
@@ -113,7 +160,7 @@ def reading_rounds(contest: Contest, rounds: int) -> None:
             contest.run(name, commands[name]())
 
 
-def goals(reads: dict[str, Any]) -> tuple[list[str], int]:
+def goals(reads: dict[str, Any], loads: dict[str, Any]) -> tuple[list[str], int]:
     lines, missed = [], 0
 
     def goal(text: str, value: float | None, least: float, most: bool = False) -> None:
@@ -126,10 +173,15 @@ def goals(reads: dict[str, Any]) -> tuple[list[str], int]:
     ours = reads.get(OURS)
     theirs = reads.get(TEXT)
     goal(f"reading × {TEXT}", theirs["wall_s"] / ours["wall_s"] if ours and theirs else None, 2.0)
-    goal("memory MiB", ours["rss_mib"] if ours else None, 128, True)
-    if ours is not None and ours["verified"] != "ok":
-        lines.append(f"  FAIL {OURS}: {ours['verified']}")
-        missed += 1
+    native = reads.get(NATIVE)
+    goal(f"reading × {NATIVE}", native["wall_s"] / ours["wall_s"] if ours and native else None, 2.0)
+    into, bcp = loads.get(INTO), loads.get(BCP_IN)
+    goal(f"bulk insert × {BCP_IN}", bcp["wall_s"] / into["wall_s"] if into and bcp else None, 2.0)
+    for name, one in ((OURS, ours), (INTO, into)):
+        goal(f"memory MiB, {name}", one["rss_mib"] if one else None, 128, True)
+        if one is not None and one["verified"] != "ok":
+            lines.append(f"  FAIL {name}: {one['verified']}")
+            missed += 1
     return lines, missed
 
 
@@ -140,15 +192,19 @@ def main(bench: who.Bench, quick: bool, rounds: int, only: list[str], root: Path
         db.execute(f"CREATE TABLE replayed ({COLUMNS})")
         with server.connect(db.name) as conn:
             conn.execute(f"INSERT INTO dbo.replayed {ROWS}")
+        db.execute(f"CREATE TABLE {LOADED} ({COLUMNS})")
         contest = Contest(bench, server, db, 500_000 if quick else 2_000_000)
         server.make_replay(db, contest.rows // BLOCK)
         reading_rounds(contest, rounds)
+        loading_rounds(contest, rounds)
     finally:
         server.destroy()
     lines, reads = contest.lines([OURS, NATIVE, TEXT], TEXT)
     header = ["k rows/s", "×", "CPU-s/M rows", "MiB", "spread", "content"]
     print(render([f"B11: {contest.rows:,} rows × {COLUMNS.count(',')} read", *header], lines))
-    lines_, missed = goals(reads)
+    lines, loads = contest.lines([INTO, BCP_IN], BCP_IN)
+    print("\n" + render([f"B11: {contest.rows:,} rows × {COLUMNS.count(',')} bulk loaded", *header], lines))
+    lines_, missed = goals(reads, loads)
     print("\n" + "\n".join(lines_))
-    print(f"\nfigures: {save(root, 'B11', reads).relative_to(root)}")
+    print(f"\nfigures: {save(root, 'B11', {**reads, **loads}).relative_to(root)}")
     return 1 if missed else 0
