@@ -36,7 +36,7 @@ struct mssink_options {
     const char *state_schema; /* of our own tables; default "sluice" */
     int64_t existing;         /* MSSINK_EXISTING_*; key `load_into` */
     int32_t auto_create;
-    int64_t small_rows;    /* at most so many changes go as single statements */
+    int64_t small_rows;  /* at most so many changes go as single statements */
     int64_t flush_bytes; /* of encoded changes before they are written into the open transaction */
     int64_t load_bytes;  /* of a load's rows in one bulk batch */
 };
