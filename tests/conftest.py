@@ -76,11 +76,20 @@ def pg_server() -> pg.PgServer:
 
 
 @pytest.fixture(scope="session")
-def mssql_server(pg_server: pg.PgServer) -> Iterator[MssqlServer]:
-    """A stand-in for SQL Server; see support/tds. A test that breaks it makes its own."""
+def shared_mssql(pg_server: pg.PgServer) -> Iterator[MssqlServer]:
     server = MssqlServer(pg_server)
     yield server
     server.destroy()
+
+
+@pytest.fixture
+def mssql_server(shared_mssql: MssqlServer) -> Iterator[MssqlServer]:
+    """A stand-in for SQL Server; see support/tds. A test that breaks it makes its own. Its databases are the test's:
+    each whose changes are captured has a thread and a replication slot."""
+    before = set(shared_mssql.databases)
+    yield shared_mssql
+    for name in shared_mssql.databases.keys() - before:
+        shared_mssql.drop_database(name)
 
 
 @pytest.fixture

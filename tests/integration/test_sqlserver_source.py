@@ -324,6 +324,16 @@ def test_server_that_hangs(engine, own_ms, workdir):
     assert len(rows_of(workdir, "dbo.t")) == 500
 
 
+def test_slow_server_is_waited_for(engine, own_ms, workdir):
+    """Silence of some seconds is no loss: db-lib by itself ends a connection at the second timeout."""
+    ms = own_ms.create_database()
+    ms.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1), (2), (3)")
+    own_ms.on_row = lambda _session, row: time.sleep(5) if row == 1 else None
+    retry = {"on_error": {"retry": {"max": 0}}}
+    engine.run(pipeline(ms.config(), to_files(workdir), **retry)).expect(0)
+    assert [row["id"] for row in rows_of(workdir, "dbo.t")] == [1, 2, 3]
+
+
 def test_server_is_killed(engine, own_ms, workdir):
     """In the middle of a table: tried again, and whole at the end."""
     ms = own_ms.create_database()

@@ -56,9 +56,6 @@ static int on_error(DBPROCESS *db, int severity, int dberr, int oserr, char *dbe
     (void)oserr;
     (void)oserrstr;
     if (dberr == SYBETIME && conn != NULL && !conn->gave_up) {
-        if (!is_over(conn)) {
-            return INT_CONTINUE;
-        }
         conn->gave_up = 1;
         return INT_TIMEOUT; /* sends an attention; the call fails, the connection stays */
     }
@@ -84,12 +81,25 @@ static int on_message(DBPROCESS *db, DBINT number, int state, int severity, char
     return 0;
 }
 
+/* A wait asks this once a second. dbsettime's timeouts are no clock for it: of two in a row, db-lib takes the second
+ * for the end of the connection, whatever the error handler says. */
+static int on_wait(void *db)
+{
+    struct sluice_tds_conn *conn = conn_of(db);
+    return conn != NULL && is_over(conn);
+}
+
+static int on_over(void *db)
+{
+    (void)db;
+    return INT_CANCEL; /* the wait ends as one that has timed out: on_error is asked next */
+}
+
 static void init_once(void)
 {
     if (dbinit() == SUCCEED) {
         (void)dberrhandle(on_error);
         (void)dbmsghandle(on_message);
-        (void)dbsettime(1); /* how often a wait looks at its deadline */
     }
 }
 
@@ -219,6 +229,7 @@ sluice_status sluice_tds_connect(const struct sluice_tds_settings *settings,
         return status;
     }
     dbsetuserdata(conn->db, (BYTE *)conn);
+    dbsetinterrupt(conn->db, on_wait, on_over);
     limit_silence(conn->db);
     conn->has_first = 0;
     *out = conn;

@@ -155,6 +155,12 @@ class MssqlServer:
         self.databases[name or made.name] = made.name
         return MssqlDatabase(self, name or made.name)
 
+    def drop_database(self, name: str) -> None:
+        capture = self.captures.pop(name, None)
+        if capture is not None:
+            capture.end()
+        self.pg.drop_database(self.databases.pop(name))
+
     def procedure(self, database: str, name: str, arguments: dict[str, str]) -> None:
         """A system procedure of change data capture."""
         if name == "sp_cdc_enable_db":
