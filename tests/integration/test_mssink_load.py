@@ -142,3 +142,18 @@ def test_wrong_password(engine, db, ms):
     db.execute("CREATE TABLE app.t (id int PRIMARY KEY)")
     result = engine.run(pipeline(db, ms, password="wrong"))
     assert result.rc != 0 and "18456" in result.output and "check user and password" in result.output
+
+
+@pytest.mark.parametrize("skip", range(5))
+def test_commit_reply_is_lost(engine, db, ms, skip):
+    """Each of a load's commits in turn is done, and nobody hears of it: of a table that is made, then of one that a
+    shadow is copied into."""
+    db.execute("CREATE TABLE app.t (id int PRIMARY KEY, v text)",
+               "INSERT INTO app.t SELECT i, 'v' || i FROM generate_series(1, 300) i")
+    for value in ("v", "w"):
+        db.execute(f"UPDATE app.t SET v = '{value}' || id")
+        fault = ms.server.cut_on(r"^\s*COMMIT", "after", skip=skip)
+        engine.run(pipeline(db, ms)).expect(0)
+        if fault in ms.server.faults:
+            ms.server.faults.remove(fault)
+        assert kept(ms, "SELECT id, v FROM app.t ORDER BY 1") == [(i, f"{value}{i}") for i in range(1, 301)]

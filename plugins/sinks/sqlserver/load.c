@@ -111,6 +111,7 @@ static sluice_status prepare_target(struct sluice_sink *sink, struct sluice_tds_
     int any = 0;
     int empty_it = 0;
     struct mssink_text own = {0};
+    s->ours = 0;
     if (creates) {
         s->made = 1;
         return SLUICE_OK;
@@ -129,8 +130,8 @@ static sluice_status prepare_target(struct sluice_sink *sink, struct sluice_tds_
     if (!any) {
         return SLUICE_OK;
     }
-    SLUICE_TRY(
-        decide(sink, s, known->found && strcmp(known->status, "loading") != 0, &empty_it, err));
+    s->ours = known->found && (strcmp(known->status, "loading") != 0 || known->made);
+    SLUICE_TRY(decide(sink, s, s->ours, &empty_it, err));
     return empty_it ? empty(conn, s, err) : SLUICE_OK;
 }
 
@@ -342,10 +343,28 @@ static sluice_status add_key(struct sluice_sink *sink, struct sluice_tds_conn *c
     return mssink_run(conn, "add the primary key", &sql, err);
 }
 
+/* The end was committed before, and the reply was lost: all of it is one transaction. */
+static sluice_status look_whether_ended(struct sluice_sink *sink, struct sluice_tds_conn *conn,
+                                        const struct mssink_stream *s, int *ended,
+                                        struct sluice_error *err)
+{
+    struct mssink_known known;
+    const sluice_status status = mssink_known_get(sink, conn, s->desc->name, &known, err);
+    *ended = status >= 0 && known.found && s->run != NULL &&
+             strcmp(known.status, "complete") == 0 && strcmp(known.run, s->run) == 0;
+    mssink_known_free(&known);
+    return status;
+}
+
 static sluice_status end_all(struct sluice_sink *sink, struct sluice_tds_conn *conn,
                              struct mssink_stream *s, const struct sluice_stream_end *end,
                              struct sluice_error *err)
 {
+    int ended = 0;
+    SLUICE_TRY(look_whether_ended(sink, conn, s, &ended, err));
+    if (ended) {
+        return SLUICE_OK;
+    }
     SLUICE_TRY(sluice_tds_run(conn, "end a load", "BEGIN TRANSACTION", err));
     if (s->shadow != NULL && (end->flags & SLUICE_STREAM_END_PARTIAL) == 0) {
         SLUICE_TRY(sluice_failpoint_hit(sink->failpoints, "mssink.before_publish", err));

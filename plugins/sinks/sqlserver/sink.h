@@ -73,6 +73,7 @@ struct mssink_stream {
         shadow; /* load: name of the table in the target's schema that its rows go into; NULL = itself */
     int publish; /* load: MSSINK_PUBLISH_* */
     int made;    /* load: the table was made by it, its key is due at the end */
+    int ours;    /* load beside a table: an earlier one of ours brought its rows */
     int loading;
     int run_table;                   /* `table` is the load's own: changes look theirs up first */
     struct sluice_apply_table apply; /* as the log knows `table`; filled with it */

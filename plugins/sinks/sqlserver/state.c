@@ -379,7 +379,7 @@ sluice_status mssink_loading_put(struct sluice_sink *sink, struct sluice_tds_con
                                  const struct mssink_stream *stream, struct sluice_error *err)
 {
     SLUICE_TRY(forget_shards(sink, conn, stream, err));
-    return put_stream(sink, conn, stream, "loading", stream->made, NULL, err);
+    return put_stream(sink, conn, stream, "loading", stream->made || stream->ours, NULL, err);
 }
 
 sluice_status mssink_complete_put(struct sluice_sink *sink, struct sluice_tds_conn *conn,

@@ -40,7 +40,7 @@ struct mssink_known {
     int found;
     char status[16];
     char run[48];
-    int made;      /* we made the table */
+    int made;      /* we made the table; loading into a shadow: the table's rows are ours */
     char *target;  /* owned: the table that rows of the run go into, quoted; NULL = none */
     char *columns; /* owned: of the version that it was last fitted to; NULL = unknown */
 };
