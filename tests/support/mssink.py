@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import mssql, sluice
-from .changes import Totals, shown
-from .lake import LakeError
+from .changes import Totals
 from .pg import PgDatabase
 from .pipe import Pipe
 from .tds.server import MssqlDatabase
@@ -22,22 +21,7 @@ def named(schema: str, table: str) -> tuple[str, str]:
 def compare(source: PgDatabase, target: MssqlDatabase, table: str, columns: Iterable[str], keys: int = 1) -> Totals:
     """Raises with what is wrong unless both have the same rows; keys: so many columns tell a row, 0 = none does."""
     pg, ms = named("public", table)
-    want, have = mssql.rows_of(source, pg, columns, keys), mssql.rows_of(target, ms, columns, keys)
-    out, samples = Totals(rows=sum(map(len, want.values()))), []
-    for key in want.keys() | have.keys():
-        one, other = want.get(key, []), have.get(key, [])
-        if len(other) < len(one):
-            out.lost += len(one) - len(other)
-            samples.append(f"lost {shown(str(one))}")
-        elif len(other) > len(one):
-            out.dup += len(other) - len(one)
-            samples.append(f"surplus {shown(str(other))}")
-        elif sorted(one, key=repr) != sorted(other, key=repr):
-            out.diff += 1
-            samples.append(f"diff source {shown(str(one))} target {shown(str(other))}")
-    if not out.ok:
-        raise LakeError(f"{table}: {out} of {out.rows}\n" + "\n".join(samples[:12]))
-    return out
+    return mssql.differences(table, mssql.rows_of(source, pg, columns, keys), mssql.rows_of(target, ms, columns, keys))
 
 
 class ToMssql(Pipe):

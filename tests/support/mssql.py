@@ -61,10 +61,8 @@ def rows_of(db: MssqlDatabase | PgDatabase, relation: str, columns: Iterable[str
     return out
 
 
-def compare(source: MssqlDatabase, target: PgDatabase, relation: str, to: str, columns: Iterable[str],
-            keys: int = 1) -> Totals:
-    """Raises with what is wrong unless both have the same rows."""
-    want, have = rows_of(source, relation, columns, keys), rows_of(target, to, columns, keys)
+def differences(table: str, want: Mapping[Any, list], have: Mapping[Any, list]) -> Totals:
+    """Of rows by their key; raises with what is wrong unless both are the same."""
     out, samples = Totals(rows=sum(map(len, want.values()))), []
     for key in want.keys() | have.keys():
         one, other = want.get(key, []), have.get(key, [])
@@ -78,8 +76,14 @@ def compare(source: MssqlDatabase, target: PgDatabase, relation: str, to: str, c
             out.diff += 1
             samples.append(f"diff source {shown(str(one))} target {shown(str(other))}")
     if not out.ok:
-        raise LakeError(f"{relation}: {out} of {out.rows}\n" + "\n".join(samples[:12]))
+        raise LakeError(f"{table}: {out} of {out.rows}\n" + "\n".join(samples[:12]))
     return out
+
+
+def compare(source: MssqlDatabase, target: PgDatabase, relation: str, to: str, columns: Iterable[str],
+            keys: int = 1) -> Totals:
+    """Raises with what is wrong unless both have the same rows."""
+    return differences(relation, rows_of(source, relation, columns, keys), rows_of(target, to, columns, keys))
 
 
 class MsReplica(pgsink.Replica):
