@@ -10,7 +10,10 @@ from support.score import Score
 
 
 class TableScene(Scene):
-    """The same tables and changes, into a database; `sets`: no change is written by itself."""
+    """The same tables and changes, into a database; `sets`: no change is written by itself.
+
+    make_replica(by=…, name=…, …) → a pipeline out of `db` whose sink `copy` is the target.
+    """
 
     def __init__(self, make_replica, db, by, sets: bool):
         super().__init__(None, db, None, by)
@@ -46,6 +49,24 @@ class TableScene(Scene):
         return run.wait(60)
 
 
+    def sweep(self, name: str, score: Score) -> None:
+        """At its first passage and at a later one; then the next run makes both databases equal."""
+        for action in ACTIONS[ALL[name]]:
+            self.begin(action)
+            reached = 0
+            for passage in (1, 2):
+                result = self.live(f"{name}={action}@{passage}")
+                score.saw(result.peak_rss_kib)
+                hit = f"failpoint {name}" in result.output if action == "error" else result.rc == KILLED
+                assert result.rc in (0, 1, 3) or (hit and action == "crash"), result.describe()
+                reached += hit
+                score.fault(hit)
+            assert reached, f"{name} was not reached\n{result.describe()}"
+            self.replica.once()
+            score.took(self.replica.compare_tables(STREAMS))
+        score.survive(score.faults)
+
+
 NAMES = sorted(name for name in ALL if name.startswith("pgsink."))
 # Changes are committed in two ways; the rest is the same in both.
 SETS = ("pgsink.after_commit", "pgsink.before_commit")
@@ -54,22 +75,8 @@ SETS = ("pgsink.after_commit", "pgsink.before_commit")
 @pytest.mark.slow
 @pytest.mark.parametrize("name, sets", [*((name, False) for name in NAMES), *((name, True) for name in SETS)])
 def test_failpoint_into_tables(request, make_replica, db, target, name, sets):
-    """At its first passage and at a later one; then the next run makes both databases equal."""
     with Score("T2", f"{name} {'sets' if sets else 'ordered'}") as score:
         scene = TableScene(make_replica, db, request.getfixturevalue("release_engine"), sets)
         scene.begin("base")
         scene.replica.once()
-        for action in ACTIONS[ALL[name]]:
-            scene.begin(action)
-            reached = 0
-            for passage in (1, 2):
-                result = scene.live(f"{name}={action}@{passage}")
-                score.saw(result.peak_rss_kib)
-                hit = f"failpoint {name}" in result.output if action == "error" else result.rc == KILLED
-                assert result.rc in (0, 1, 3) or (hit and action == "crash"), result.describe()
-                reached += hit
-                score.fault(hit)
-            assert reached, f"{name} was not reached\n{result.describe()}"
-            scene.replica.once()
-            score.took(scene.replica.compare_tables(STREAMS))
-        score.survive(score.faults)
+        scene.sweep(name, score)

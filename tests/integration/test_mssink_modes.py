@@ -46,7 +46,7 @@ def copy(engine, db, ms):
 @pytest.mark.parametrize("small_rows", [0, 10000])
 def test_upsert(copy, db, ms, small_rows):
     db.execute(*SETUP)
-    one = copy(sink_config={"small_rows": small_rows})
+    one = copy(sink={"small_rows": small_rows})
     one.once()
     one.compare_pg("public.t")
     db.execute(*WORK)

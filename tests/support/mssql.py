@@ -101,8 +101,8 @@ class MsReplica(pgsink.Replica):
                        to or 'dbo."' + table.replace('"', '""') + '"', columns, keys)
 
 
-def sink(target: MssqlDatabase, write: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
-         **config: Any) -> dict[str, Any]:
+def ms_sink(target: MssqlDatabase, write: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
+            **config: Any) -> dict[str, Any]:
     """A sink `sqlserver`; write: its `write:`, more: other keys beside `config`."""
     made = {"plugin": "sqlserver", "config": target.config(encrypt="off", **config), **(more or {})}
     if write:
@@ -114,15 +114,15 @@ class ToMs(Pipe):
     """A PostgreSQL or SQL Server database, followed into a SQL Server: sink `copy`."""
 
     def __init__(self, engine: sluice.Engine, db: Any, target: MssqlDatabase, *, write: Mapping[str, Any] | None = None,
-                 sink_config: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
+                 sink: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
                  beside: Mapping[str, Any] | None = None, **top: Any):
         self.target = target
         if isinstance(db, MssqlDatabase):
             self.plugin = "sqlserver"
             top = {"tables": ["dbo.*"], **top, "source": {"encrypt": "off", "poll_interval": "50ms",
                                                           **(top.get("source") or {})}}
-        super().__init__(engine, db, {"copy": sink(target, write, more, **(sink_config or {})), **(beside or {})},
-            **top)
+        sinks = {"copy": ms_sink(target, write, more, **(sink or {})), **(beside or {})}
+        super().__init__(engine, db, sinks, **top)
 
     def epochs(self) -> int:
         """Commits of changes so far."""
@@ -136,7 +136,10 @@ class ToMs(Pipe):
     def wait_epochs(self, count: int, run: sluice.Running | None = None, timeout: float = 60) -> None:
         self.wait_for(lambda: self.epochs() >= count, f"{count} commits", run, timeout)
 
-    def loaded(self) -> set[str]:
+    def complete(self, node: str | None = None) -> set[str]:
+        """Streams whose load is whole in `copy`, or in another sink."""
+        if node not in (None, "copy"):
+            return super().complete(node)
         try:
             return {name for (name,) in self.target.behind(
                 "SELECT stream FROM sluice.streams WHERE pipeline = %s AND status = 'complete'", [self.name])}
@@ -148,12 +151,8 @@ class ToMs(Pipe):
     def compare_pg(self, relation: str, to: str = "") -> Totals:
         return compare_pg(self.db, self.target, relation, to)
 
-    def compare_all(self, relations: Iterable[str]) -> Totals:
-        out = Totals()
-        for relation in relations:
-            one = self.compare_pg(relation)
-            out.rows += one.rows
-        return out
+    def compare_tables(self, relations: Iterable[str]) -> Totals:
+        return Totals(rows=sum(self.compare_pg(relation).rows for relation in relations))
 
 
 def compare_pg(db: PgDatabase, target: MssqlDatabase, relation: str, to: str = "") -> Totals:
