@@ -98,7 +98,7 @@ static void add_json(struct plan *plan, const struct sluice_plan_stream *s)
 /* Where the rows go, if the name differs, and what is run there first. */
 static void add_statements(struct plan *plan, const struct sluice_plan_stream *s)
 {
-    if (s->statement_count == 0) {
+    if (s->statement_count == 0 || left_out(plan, s)) {
         return;
     }
     sluice_cli_text_escape(&plan->ddl, s->stream);

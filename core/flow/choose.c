@@ -52,6 +52,7 @@ struct discover_ctx {
     struct sluice_flow_source *source;
     struct sluice_error *err;
     size_t seen;
+    size_t left_out;    /* chosen, but without changes to follow */
     unsigned char *met; /* patterns that met a table */
 };
 
@@ -127,6 +128,7 @@ static sluice_status keep_discovered(void *vctx, const struct sluice_stream_desc
     }
     if (sluice_flow_has_changes(source->engine) && (desc->flags & SLUICE_STREAM_CAN_CHANGES) == 0 &&
         problem == NULL) {
+        ctx->left_out++;
         return leave_out(source, desc, ctx->err);
     }
     struct sluice_flow_stream *stream = sluice_flow_source_stream(source, desc->name);
@@ -400,20 +402,26 @@ static int is_over(const struct sluice_flow_stream *stream)
     return atomic_load(&stream->abandoned);
 }
 
-static sluice_status check_any(const struct sluice_flow_source *source, size_t seen,
-                               struct sluice_error *err)
+static sluice_status check_any(const struct discover_ctx *ctx, struct sluice_error *err)
 {
+    const struct sluice_flow_source *source = ctx->source;
     if (source->stream_count > 0 || source->engine->options.table_count > 0) {
         return SLUICE_OK; /* --tables may mean another source: looked at when all are open */
     }
-    if (seen == 0) {
+    if (ctx->seen == 0) {
         return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
                                 "there is no table that the user may see");
+    }
+    if (ctx->left_out > 0) {
+        return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                                "none of the %zu chosen tables has changes to follow (hint: "
+                                "sluice check FILE says what enables them)",
+                                ctx->left_out);
     }
     return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
                             "no table matches `tables`, of %zu that there are "
                             "(hint: sluice discover FILE lists them)",
-                            seen);
+                            ctx->seen);
 }
 
 static void warn_unmatched(void *ctx, const char *at, const char *pattern)
@@ -437,7 +445,7 @@ static sluice_status discover(struct sluice_flow_source *source, struct sluice_e
     }
     sluice_status status = source->api->discover(source->src, keep_discovered, &ctx, err);
     if (status >= 0) {
-        status = check_any(source, ctx.seen, err);
+        status = check_any(&ctx, err);
     }
     if (status >= 0 && !source->warned) {
         source->warned = 1;

@@ -157,6 +157,10 @@ def test_plan_of_what_cannot_be_followed(made, shop):
     assert "'sluice check' says whether changes can be captured here" in result.stdout
     result = made.once()
     assert "left out" in result.stderr and "public.sold" not in result.stdout, result.describe()
+    made.tables = {"include": ["public.sold"]}
+    made.write()
+    result = made.once(rc=2)
+    assert "none of the 1 chosen tables has changes to follow" in result.stderr, result.describe()
 
 
 def test_plan_of_cdc_only(made):

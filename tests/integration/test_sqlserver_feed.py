@@ -162,8 +162,12 @@ def test_gaps_are_told(replica, ms, target):
 
 def test_not_enabled(replica, ms):
     ms.execute(TABLE)
-    shown = replica().once(rc=2).stderr
+    copy = replica()
+    shown = copy.once(rc=2).stderr
     assert "left out" in shown and "sp_cdc_enable_db" in shown and "sp_cdc_enable_table" in shown
+    assert "none of the 1 chosen tables has changes to follow" in shown and "sluice check" in shown, shown
+    shown = copy.engine.cmd("plan", str(copy.path)).expect(0).stdout
+    assert "left out" in shown and "CREATE TABLE" not in shown, shown
 
 
 def test_a_table_without_key(replica, ms, target):
