@@ -410,13 +410,14 @@ int64_t sluice_tds_number(const struct sluice_tds_conn *conn, int32_t i)
     return out;
 }
 
-size_t sluice_tds_quote(const char *name, char *out, size_t size)
+static size_t quote(const char *before, const char *text, char after, char *out, size_t size)
 {
     size_t n = 0;
-    const char *const pieces[] = {"[", name, "]"};
+    const char last[] = {after, '\0'};
+    const char *const pieces[] = {before, text, last};
     for (int k = 0; k < 3; k++) {
         for (const char *p = pieces[k]; *p != '\0'; p++) {
-            for (int twice = k == 1 && *p == ']' ? 2 : 1; twice > 0; twice--, n++) {
+            for (int twice = k == 1 && *p == after ? 2 : 1; twice > 0; twice--, n++) {
                 if (n + 1 < size) {
                     out[n] = *p;
                 }
@@ -425,4 +426,14 @@ size_t sluice_tds_quote(const char *name, char *out, size_t size)
     }
     out[n < size ? n : size - 1] = '\0';
     return n;
+}
+
+size_t sluice_tds_quote(const char *name, char *out, size_t size)
+{
+    return quote("[", name, ']', out, size);
+}
+
+size_t sluice_tds_quote_text(const char *text, char *out, size_t size)
+{
+    return quote("N'", text, '\'', out, size);
 }

@@ -51,5 +51,7 @@ int64_t sluice_tds_number(const struct sluice_tds_conn *conn, int32_t i);
 
 /* An identifier in brackets: `]` is doubled. Answers the length, as snprintf; cut when that is >= size. */
 size_t sluice_tds_quote(const char *name, char *out, size_t size);
+/* A text as N'…': `'` is doubled. Answers as sluice_tds_quote(). */
+size_t sluice_tds_quote_text(const char *text, char *out, size_t size);
 
 #endif /* SLUICE_COMMON_TDS_CONN_H */

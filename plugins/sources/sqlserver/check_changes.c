@@ -204,11 +204,11 @@ sluice_status ms_check_changes(const struct ms_check *check, const struct sluice
     }
     SLUICE_TRY(ms_capture_enabled(conn, &enabled, err));
     if (!enabled) {
-        return ms_check_tell(check, SLUICE_FINDING_ERROR, "change data capture", NULL,
-                             "it is not enabled for the database",
-                             "a member of sysadmin runs EXEC sys.sp_cdc_enable_db there; then EXEC "
-                             "sys.sp_cdc_enable_table @source_schema = N'…', @source_name = N'…', "
-                             "@role_name = NULL for each table");
+        SLUICE_TRY(ms_check_tell(check, SLUICE_FINDING_ERROR, "change data capture", NULL,
+                                 "it is not enabled for the database",
+                                 "a member of sysadmin runs EXEC sys.sp_cdc_enable_db there; then "
+                                 "what follows"));
+        return ms_catalog_tables(conn, check_table, &c, err); /* none is captured */
     }
     SLUICE_TRY(ms_capture_read(conn, &c.capture, err));
     sluice_status status = ms_catalog_tables(conn, check_table, &c, err);

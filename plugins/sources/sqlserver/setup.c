@@ -106,6 +106,18 @@ static sluice_status check_keyless(const struct sluice_stream_select *select,
     return SLUICE_OK;
 }
 
+void ms_setup_enable(const struct ms_table *table, char out[MS_ENABLE_MAX])
+{
+    char schema[MS_ENABLE_MAX / 2 - 64];
+    char name[MS_ENABLE_MAX / 2 - 64];
+    (void)sluice_tds_quote_text(table->schema_name, schema, sizeof schema);
+    (void)sluice_tds_quote_text(table->table_name, name, sizeof name);
+    (void)snprintf(out, MS_ENABLE_MAX,
+                   "EXEC sys.sp_cdc_enable_table @source_schema = %s, @source_name = %s, "
+                   "@role_name = NULL",
+                   schema, name);
+}
+
 sluice_status ms_setup_check(const struct sluice_stream_select *select,
                              const struct ms_table *table, const struct ms_instance *captured,
                              const char *name, struct sluice_error *err)
@@ -114,11 +126,10 @@ sluice_status ms_setup_check(const struct sluice_stream_select *select,
         return SLUICE_OK;
     }
     if (captured == NULL) {
-        return sluice_error_set(
-            err, SLUICE_E_NOT_FOUND, 0,
-            "table %s is not captured (hint: EXEC sys.sp_cdc_enable_table @source_schema = N'%s', "
-            "@source_name = N'%s', @role_name = NULL)",
-            name, table->schema_name, table->table_name);
+        char statement[MS_ENABLE_MAX];
+        ms_setup_enable(table, statement);
+        return sluice_error_set(err, SLUICE_E_NOT_FOUND, 0, "table %s is not captured (hint: %s)",
+                                name, statement);
     }
     return has_key(table, captured) ? SLUICE_OK : check_keyless(select, captured, name, err);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "capture.h"
+#include "setup.h"
 #include "sluice/array.h"
 
 static sluice_status nomem(struct sluice_error *err)
@@ -297,13 +297,16 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
         ms_stream_free(s);
         return status;
     }
-    static const char unfollowed[] = "it is not captured; EXEC sys.sp_cdc_enable_table "
-                                     "@source_schema, @source_name, @role_name, "
-                                     "after EXEC sys.sp_cdc_enable_db";
     s->properties[0] = (struct sluice_pair){"source", "sqlserver"};
     s->properties[1] = (struct sluice_pair){"incarnation", s->incarnation};
     if (captured == NULL) {
-        s->properties[2] = (struct sluice_pair){"unfollowed", unfollowed};
+        char statement[MS_ENABLE_MAX];
+        ms_setup_enable(table, statement);
+        (void)snprintf(s->unfollowed, sizeof s->unfollowed,
+                       "it is not captured, which %s mends, after EXEC sys.sp_cdc_enable_db if "
+                       "the database has none yet",
+                       statement);
+        s->properties[2] = (struct sluice_pair){"unfollowed", s->unfollowed};
     }
     (void)snprintf(s->incarnation, sizeof s->incarnation, "%lld", (long long)table->object_id);
     set_range(s, table);
