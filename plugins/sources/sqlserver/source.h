@@ -49,7 +49,7 @@ struct ms_stream {
     uint64_t last_schema_id; /* of versions that were announced */
     char incarnation[24];
     struct sluice_pair properties[3];
-    char unfollowed[1152]; /* why there are no changes of it */
+    char unfollowed[1152];      /* why there are no changes of it */
     int32_t filtered;           /* `select` has a WHERE */
     int64_t pages;              /* about; 0 = not known */
     char range_column[132 * 4]; /* first of the clustered key; "" = none */
