@@ -141,6 +141,7 @@ def loading_rounds(contest: Contest, rounds: int) -> None:
     for number in range(rounds):
         names = list(commands)
         for name in names if number % 2 == 0 else names[::-1]:
+            contest.server.kept_bulk = b""
             contest.run(name, commands[name]())
             if name == INTO and number == 0 and name in contest.samples:
                 contest.verdicts[name] = verify_loading(contest)

@@ -98,7 +98,7 @@ class CannedLink(wire.Link):
                 del self._buffer[:taken]
                 left -= taken
             if status & 1:
-                self.server.kept_bulk = bytes(kept)
+                self.server.kept_bulk = self.server.kept_bulk or bytes(kept)
                 return
             head = self._take(8)
 
@@ -111,7 +111,7 @@ class CannedSession(Session):
 
 class CannedServer(MssqlServer):
     replay: Replay | None = None
-    kept_bulk = b""
+    kept_bulk = b""  # of the first bulk load since it was emptied
     bulk_rows = 0
     session_class = CannedSession
 

@@ -288,8 +288,10 @@ def set_(tokens: list[Token]) -> Run:
 
 def setting(change: Callable[[Engine], None]) -> Run:
     def run(engine: Engine, reply: Reply) -> None:
+        describing = engine.options["fmtonly"]
         change(engine)
-        reply.done(0xF9)
+        if not describing:  # nothing runs under FMTONLY, and freebcp wants the SELECT's DONE to be the last one
+            reply.done(0xF9)
 
     return run
 
