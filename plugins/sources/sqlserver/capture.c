@@ -195,10 +195,9 @@ static sluice_status explain(struct sluice_error *err, sluice_status status)
 sluice_status ms_capture_read(struct sluice_tds_conn *conn, struct ms_capture *out,
                               struct sluice_error *err)
 {
-    struct ms_lsn max;
     *out = (struct ms_capture){0};
     /* Asked first: what changes meanwhile is seen as a change. */
-    SLUICE_TRY(ms_capture_max(conn, &max, out->fingerprint, err));
+    SLUICE_TRY(ms_capture_max(conn, &out->max, out->fingerprint, err));
     sluice_status status = sluice_tds_query(conn, what, instances_sql, err);
     while (status == SLUICE_OK) {
         status = sluice_tds_fetch(conn, err);

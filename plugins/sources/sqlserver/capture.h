@@ -22,6 +22,7 @@ struct ms_capture {
     struct ms_instance **instances; /* by table, then by start */
     uint32_t count;
     uint32_t cap;
+    struct ms_lsn max;      /* how far the capture job was */
     int64_t fingerprint[3]; /* differs when instances came, went, or had their columns changed */
 };
 

@@ -48,12 +48,45 @@ static void set_limits(struct ms_feed *feed)
     feed->poll_us = POLL_MIN_US;
 }
 
+/* A feed is ahead of the capture job only until the job has passed the start of an instance that was enabled since it
+ * last ran: loads begin there. Else the database forgot what was read, and new changes have positions that the feed is past. */
+static sluice_status check_history(const struct ms_feed *feed, struct sluice_error *err)
+{
+    char at[MS_LSN_TEXT];
+    char end[MS_LSN_TEXT];
+    const struct ms_capture *capture = &feed->capture;
+    int lost = ms_lsn_compare(&feed->position, &capture->max) > 0;
+    for (uint32_t i = 0; lost && i < capture->count; i++) {
+        lost = ms_lsn_compare(&capture->instances[i]->start, &feed->position) <= 0;
+    }
+    if (!lost) {
+        return SLUICE_OK;
+    }
+    ms_lsn_format(&feed->position, at);
+    ms_lsn_format(&capture->max, end);
+    if (feed->src->options.server.application_intent == SLUICE_TDS_INTENT_READ_ONLY) {
+        return sluice_error_set(err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE,
+                                "this replica has changes up to %s, and they were read up to %s "
+                                "from another one: it is behind",
+                                end, at);
+    }
+    return sluice_error_set(
+        err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+        "database %s: its captured changes end at %s, but were read up to %s: it was restored from "
+        "an older backup, or a failover lost its last transactions, and the targets have rows that "
+        "it does not have (hint: load all anew: sluice state reset FILE)",
+        feed->src->options.server.database, end, at);
+}
+
 /* The catalog anew, and with it what each stream is read from. */
 static sluice_status settle(struct ms_feed *feed, struct sluice_error *err)
 {
     struct ms_capture old = feed->capture;
     SLUICE_TRY(ms_capture_read(feed->conn, &feed->capture, err));
-    const sluice_status status = ms_feed_streams_place(feed, err);
+    sluice_status status = check_history(feed, err);
+    if (status >= 0) {
+        status = ms_feed_streams_place(feed, err);
+    }
     ms_capture_free(&old);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "feed.h"
+#include "setup.h"
 
 static sluice_status nomem(struct sluice_error *err)
 {
@@ -201,13 +202,13 @@ static sluice_status gap(const struct ms_feed *feed, const struct feed_stream *f
         ms_capture_newest(&feed->capture, (int64_t)fs->origin->desc.stream_id);
     ms_lsn_format(needed, from);
     if (newest == NULL) {
+        char statement[MS_ENABLE_MAX];
+        ms_setup_enable(fs->origin->schema_name, fs->origin->table_name, statement);
         return sluice_error_set(
             err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
-            "table %s is captured no more: its changes behind %s are lost (hint: EXEC "
-            "sys.sp_cdc_enable_table @source_schema = N'%s', @source_name = N'%s', @role_name = "
-            "NULL; then load it anew: sluice state resync FILE --stream '%s')",
-            fs->origin->name, from, fs->origin->schema_name, fs->origin->table_name,
-            fs->origin->name);
+            "table %s is captured no more: its changes behind %s are lost (hint: %s; then load it "
+            "anew: sluice state resync FILE --stream '%s')",
+            fs->origin->name, from, statement, fs->origin->name);
     }
     ms_lsn_format(&newest->start, start);
     return sluice_error_set(

@@ -106,12 +106,12 @@ static sluice_status check_keyless(const struct sluice_stream_select *select,
     return SLUICE_OK;
 }
 
-void ms_setup_enable(const struct ms_table *table, char out[MS_ENABLE_MAX])
+void ms_setup_enable(const char *schema_name, const char *table_name, char out[MS_ENABLE_MAX])
 {
     char schema[MS_ENABLE_MAX / 2 - 64];
     char name[MS_ENABLE_MAX / 2 - 64];
-    (void)sluice_tds_quote_text(table->schema_name, schema, sizeof schema);
-    (void)sluice_tds_quote_text(table->table_name, name, sizeof name);
+    (void)sluice_tds_quote_text(schema_name, schema, sizeof schema);
+    (void)sluice_tds_quote_text(table_name, name, sizeof name);
     (void)snprintf(out, MS_ENABLE_MAX,
                    "EXEC sys.sp_cdc_enable_table @source_schema = %s, @source_name = %s, "
                    "@role_name = NULL",
@@ -127,7 +127,7 @@ sluice_status ms_setup_check(const struct sluice_stream_select *select,
     }
     if (captured == NULL) {
         char statement[MS_ENABLE_MAX];
-        ms_setup_enable(table, statement);
+        ms_setup_enable(table->schema_name, table->table_name, statement);
         return sluice_error_set(err, SLUICE_E_NOT_FOUND, 0, "table %s is not captured (hint: %s)",
                                 name, statement);
     }

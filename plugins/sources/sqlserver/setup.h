@@ -14,8 +14,8 @@ sluice_status ms_setup_begin(struct sluice_source *src, const struct sluice_sour
                              struct sluice_tds_conn *conn, struct ms_capture *capture,
                              struct ms_lsn *max, struct sluice_error *err);
 enum { MS_ENABLE_MAX = 1024 };
-/* The statement that has the table's changes captured. */
-void ms_setup_enable(const struct ms_table *table, char out[MS_ENABLE_MAX]);
+/* The statement that has a table's changes captured. */
+void ms_setup_enable(const char *schema_name, const char *table_name, char out[MS_ENABLE_MAX]);
 /* What keeps the table's changes from being followed: its instance, its key. */
 sluice_status ms_setup_check(const struct sluice_stream_select *select,
                              const struct ms_table *table, const struct ms_instance *captured,

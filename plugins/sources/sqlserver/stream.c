@@ -301,7 +301,7 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
     s->properties[1] = (struct sluice_pair){"incarnation", s->incarnation};
     if (captured == NULL) {
         char statement[MS_ENABLE_MAX];
-        ms_setup_enable(table, statement);
+        ms_setup_enable(s->schema_name, s->table_name, statement);
         (void)snprintf(s->unfollowed, sizeof s->unfollowed,
                        "it is not captured, which %s mends, after EXEC sys.sp_cdc_enable_db if "
                        "the database has none yet",

@@ -64,6 +64,20 @@ class Capture:
         with self._lock:
             self.db.query("SELECT pg_drop_replication_slot(%s)", [self.slot])
 
+    def disable_database(self) -> None:
+        """As sys.sp_cdc_disable_db: schema cdc goes with all that is in it."""
+        self.end()
+        functions = ("fn_cdc_get_max_lsn()", "fn_cdc_get_min_lsn(text)", "fn_cdc_increment_lsn(bytea)",
+                     "fn_cdc_decrement_lsn(bytea)", "fn_cdc_map_lsn_to_time(bytea)", "sysdatetimeoffset()")
+        self.db.execute(
+            "DELETE FROM tds.columns WHERE relid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cdc'::regnamespace)"
+            " OR relid = 'sys.dm_cdc_log_scan_sessions'::regclass",
+            "DROP PUBLICATION tds_cdc", "DROP SCHEMA cdc CASCADE",
+            "DROP VIEW sys.dm_cdc_log_scan_sessions, sys.cdc_jobs",
+            "DROP TABLE tds.scans", *(f"DROP FUNCTION sys.{name} CASCADE" for name in functions),
+            "DROP FUNCTION tds.lsn_add(bytea, int)", "DELETE FROM tds.settings WHERE name = 'cleanup_minutes'",
+            "UPDATE tds.settings SET value = '0' WHERE name = 'is_cdc_enabled'")
+
     # -- instances
 
     def enable(self, schema: str, table: str, name: str = "", columns: str = "") -> None:

@@ -176,6 +176,9 @@ class MssqlServer:
             )
         elif name == "sp_cdc_disable_table" and database in self.captures:
             self.captures[database].disable(arguments["capture_instance"])
+        elif name == "sp_cdc_disable_db":
+            if database in self.captures:
+                self.captures.pop(database).disable_database()
         elif name == "sp_cdc_scan" and database in self.captures:
             self.captures[database].scan()
         else:
