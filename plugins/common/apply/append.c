@@ -130,6 +130,14 @@ static int has_old(const struct appender *a, char op)
            !sluice_view_is_null(&a->view.before, a->row);
 }
 
+/* Whether the old row has a value of what was not sent. NULL is none: some sources leave out of the old row what they
+ * leave out of the new one (SQL Server's change tables), and if it really was NULL, the target's is. */
+static int old_stands_in(const struct appender *a, uint32_t column, char op)
+{
+    return has_old(a, op) && a->before[column] != NULL &&
+           !sluice_view_is_null(a->before[column], a->row);
+}
+
 static sluice_status put_meta(struct appender *a, uint32_t column,
                               const struct sluice_apply_meta *value, struct sluice_error *err)
 {
@@ -152,7 +160,7 @@ static sluice_status put_unchanged(struct appender *a, uint32_t column, char op,
     for (uint32_t i = 0; op == 'U' && i < t->column_count; i++) {
         const struct sluice_apply_column *c = &t->columns[i];
         if (c->source >= 0 && sluice_change_is_unchanged(&a->view, a->row, c->source) &&
-            !(has_old(a, op) && a->before[i] != NULL)) {
+            !old_stands_in(a, i, op)) {
             names[value.name_count++] = c->name;
         }
     }
@@ -217,7 +225,6 @@ static sluice_status put_after(struct appender *a, char op, int *partial, struct
 {
     const struct sluice_apply_table *t = a->table;
     const int history = t->write->mode == SLUICE_WRITE_HISTORY;
-    const int old = has_old(a, op);
     for (uint32_t i = 0; i < t->column_count; i++) {
         const struct sluice_apply_column *c = &t->columns[i];
         if (c->source < 0) {
@@ -226,7 +233,7 @@ static sluice_status put_after(struct appender *a, char op, int *partial, struct
         else if (!sluice_change_is_unchanged(&a->view, a->row, c->source)) {
             SLUICE_TRY(put_value(a, i, 0, err));
         }
-        else if (old && a->before[i] != NULL) {
+        else if (old_stands_in(a, i, op)) {
             SLUICE_TRY(put_value(a, i, 1, err));
         }
         else {
