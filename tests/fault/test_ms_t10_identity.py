@@ -43,7 +43,8 @@ def test_into_sql_server(release_engine, db, ms, identity, small_rows):
 
 def test_key_too_long(release_engine, db, ms):
     """SQL Server has no place for such a key: the load says so, and leaves no row."""
-    db.execute("CREATE TABLE t (id text PRIMARY KEY, v int)", "INSERT INTO t VALUES ('short', 1), (repeat('k', 500), 2)")
+    db.execute("CREATE TABLE t (id text PRIMARY KEY, v int)",
+               "INSERT INTO t VALUES ('short', 1), (repeat('k', 500), 2)")
     pipe = ToMs(release_engine, db, ms, tables=["public.t"])
     result = pipe.once(rc=1)
     assert "id" in result.stderr and "450" in result.stderr, result.describe()

@@ -211,9 +211,24 @@ static int rank(enum mssink_form form)
                                                                 : 0;
 }
 
+/* 1 if the server writes values of `from` as this program does, and `to` is a text with room for them. Of bits, floats,
+ * times and GUIDs it makes other texts. */
+static int becomes_text(const struct mssink_type *from, const struct mssink_type *to)
+{
+    enum { DIGITS = 41 }; /* of a decimal(38, s): its sign, point and a zero before that */
+    const int plain = rank(from->form) > 0 || from->form == MSSINK_FORM_DECIMAL ||
+                      from->form == MSSINK_FORM_DATE;
+    const int32_t width = to->form == MSSINK_FORM_UTF16 ? 2 : 1;
+    const int text = to->form == MSSINK_FORM_UTF16 || to->form == MSSINK_FORM_CHARS;
+    return plain && text && (to->max_length < 0 || to->max_length >= DIGITS * width);
+}
+
 /* 1 if values of `from` all fit into `to`, and the server changes one into the other without loss. */
 static int widens(const struct mssink_type *from, const struct mssink_type *to)
 {
+    if (becomes_text(from, to)) {
+        return 1;
+    }
     if (rank(from->form) > 0 && rank(to->form) > 0) {
         return rank(to->form) > rank(from->form);
     }

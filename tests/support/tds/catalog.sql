@@ -262,6 +262,22 @@ DECLARE other text := tds.dependent(rel, col); BEGIN
     PERFORM tds.fail(5074, 16, 1, format('The object ''%s'' is dependent on column ''%s''.', other, col));
   END IF;
 END $$;
+-- A captured column is of another type now: so is the change tables' ("cdc.ddl_history", required_column_update).
+CREATE FUNCTION tds.capture_altered(rel regclass, col text, storage text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE t record; c tds.columns; BEGIN
+  IF to_regclass('cdc.change_tables') IS NULL THEN RETURN; END IF;
+  SELECT * INTO c FROM tds.columns WHERE relid = rel AND name = col;
+  FOR t IN SELECT ct.object_id, ct.capture_instance FROM cdc.change_tables ct JOIN cdc.captured_columns cc USING (object_id)
+      WHERE ct.source_object_id = rel::oid::int AND cc.column_name = col LOOP
+    EXECUTE format('ALTER TABLE cdc.%I ALTER COLUMN %I TYPE %s USING %2$I::%3$s', t.capture_instance || '_CT', col, storage);
+    UPDATE tds.columns SET type = c.type, length = c.length, "precision" = c."precision", scale = c.scale,
+      max_length = c.max_length, system_type_id = c.system_type_id WHERE relid = t.object_id::oid AND name = col;
+    UPDATE cdc.captured_columns SET column_type = c.type WHERE object_id = t.object_id AND column_name = col;
+    INSERT INTO cdc.ddl_history VALUES (rel::oid::int, t.object_id, 1, format('ALTER TABLE %s ALTER COLUMN %I', rel, col),
+      decode(lpad(to_hex((pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint), 20, '0'), 'hex'),
+      to_char(now(), 'YYYY-MM-DD HH24:MI:SS.MS'));
+  END LOOP;
+END $$;
 CREATE FUNCTION tds.alterable(rel regclass, col text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE c tds.columns; BEGIN
   PERFORM tds.must_have(rel, col, 'ALTER');

@@ -390,6 +390,7 @@ def alter_column(reader: Reader, table: Table, head: str) -> list[str]:
         f'UPDATE tds.columns SET type = {literal(t.name)}, length = {t.length}, "precision" = {precision},'
         f" scale = {t.scale}, max_length = {t.max_length}, system_type_id = {SYSTEM_TYPE_IDS[t.name]},"
         f" is_nullable = {made.nullable} WHERE {where}",
+        f"SELECT tds.capture_altered({literal(table.sql)}::regclass, {literal(made.name)}, {literal(t.storage)})",
         renorm(table),
     ]
 
