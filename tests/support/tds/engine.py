@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 from psycopg import pq
 
-from . import batch, ddl, results, statements, tsql
+from . import batch, ddl, results, statements, tracking, tsql
 from .batch import Block, Declare, If, Node, Plain, Try, While
 from .ddl import Table
 from .errors import TERMINATED, Attention, NotTaken, Report, ServerError, translate
@@ -431,10 +431,11 @@ class Engine:
 
     def bind(self, query: tsql.Query) -> tuple[str, list[str | None] | None]:
         """The text with its parameters in PostgreSQL's form."""
+        sql = tracking.expand(self, query.sql) if tsql.CHANGES in query.sql else query.sql
         if not query.variables:
-            return query.sql, None
+            return sql, None
         bound = [self.variable(name) for name in query.variables]
-        sql = _VARIABLE.sub(lambda match: f"(${int(match[1]) + 1}::{bound[int(match[1])][0].storage})", query.sql)
+        sql = _VARIABLE.sub(lambda match: f"(${int(match[1]) + 1}::{bound[int(match[1])][0].storage})", sql)
         return sql, [value for _, value in bound]
 
     def rows(self, query: tsql.Query) -> list[list[str | None]]:
@@ -652,6 +653,7 @@ class Engine:
         for node in query.tree.find_all(tsql.exp.Table):
             is_target = query.target == (node.text("db") or "", node.name)
             wanted = query.verb if is_target and query.verb != "SELECT" else "SELECT"
+            wanted = "VIEW DATABASE STATE" if node.name.startswith("dm_tran_") else wanted
             self.allow(Table(node.text("db"), node.name), wanted)
 
     def allow(self, table: Table, wanted: str) -> None:

@@ -43,6 +43,7 @@ def columns(engine: Engine, result: pq.abc.PGresult, query: tsql.Query) -> list[
             f" FROM tds.columns WHERE (relid, attnum) IN ({listed})"
         ):
             kept[int(row[0] or 0), int(row[1] or 0)] = row[2:]
+    loose = query.tree is not None and any(join.side for join in query.tree.find_all(tsql.exp.Join))
     out = []
     for k, origin in enumerate(origins):
         name = (result.fname(k) or b"").decode()
@@ -59,7 +60,7 @@ def columns(engine: Engine, result: pq.abc.PGresult, query: tsql.Query) -> list[
         elif row is not None:
             kind = TsqlType(row[0], int(row[1]), int(row[2]) if row[0] in ("decimal", "numeric") else 0, int(row[3]))
             out.append(
-                Column(name, kind, row[4] == "t" or not direct, row[5] == "t" and direct, row[6] == "t" and direct)
+                Column(name, kind, row[4] == "t" or not direct or loose, row[5] == "t" and direct, row[6] == "t" and direct)
             )
         else:
             out.append(Column(name, guess(result, k)))

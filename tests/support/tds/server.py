@@ -151,7 +151,8 @@ class MssqlServer:
 
     def create_database(self, name: str = "") -> MssqlDatabase:
         made = self.pg.create_database("ms")
-        made.execute((HERE / "catalog.sql").read_text(), (HERE / "views.sql").read_text())
+        made.execute((HERE / "catalog.sql").read_text(), (HERE / "views.sql").read_text(),
+                     (HERE / "tracking.sql").read_text())
         self.databases[name or made.name] = made.name
         return MssqlDatabase(self, name or made.name)
 
@@ -362,6 +363,10 @@ class MssqlDatabase:
         """Rows of PostgreSQL itself: what lies there, whatever the stand-in makes of it."""
         with self.server.connect(self.name) as conn:
             return conn.execute(sql, params).fetchall()  # type: ignore[arg-type]
+
+    def clean_tracking(self, up_to: int) -> None:
+        """What was tracked up to this version is forgotten, as once its retention has passed."""
+        self.behind("SELECT tds.ct_cleanup(%s)", [up_to])
 
     def config(self, **more: Any) -> dict[str, Any]:
         """The `config:` of a `sqlserver` source or sink of this database."""

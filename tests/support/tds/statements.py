@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import ddl, procedures, results, tsql
+from . import ddl, procedures, results, tracking, tsql
 from .batch import Plain, near
 from .ddl import ColumnMade, Reader, Table
 from .errors import NotTaken, ServerError
@@ -162,10 +162,17 @@ def defined(statements: list[str], command: int, verb: str) -> Run:
 def alter(tokens: list[Token]) -> Run:
     reader = Reader(tokens[1:])
     if reader.taken("TABLE"):
+        begun, named = reader.at, reader.table()
+        enables = reader.taken("ENABLE", "CHANGE_TRACKING")
+        if enables or reader.taken("DISABLE", "CHANGE_TRACKING"):
+            return defined(tracking.table(reader, named, enables), 0xD8, "ALTER")
+        reader.at = begun
         return defined(ddl.alter_table(reader), 0xD8, "ALTER")
     if reader.taken("DATABASE"):
         reader.name()
         reader.need("SET")
+        if reader.taken("CHANGE_TRACKING"):
+            return defined(tracking.database(reader), 0xFD, "ALTER")
         option, value = reader.name().upper(), reader.name().upper()
         named = {
             "ALLOW_SNAPSHOT_ISOLATION": "snapshot_isolation_state",

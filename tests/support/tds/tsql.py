@@ -17,6 +17,7 @@ from .tsqltypes import STORAGE, SYSTEM_TYPE_IDS, TsqlType, parse_type
 
 __all__ = ["NotTaken", "Query", "literal", "quoted", "translate"]
 
+CHANGES = "\u00a7changes\u00a7"  # of a table behind a version: engine.bind() knows it
 TEMPORARY = "\u00a7t\u00a7"  # for a # that the parser would take off
 COMMANDS = {"SELECT": 0xC1, "INSERT": 0xC3, "DELETE": 0xC4, "UPDATE": 0xC5, "MERGE": 0x117}
 HINTS = {
@@ -96,6 +97,11 @@ def regular(tokens: list[Token]) -> list[str]:
         if word == "TEMPDB" and following == ".":
             at += 3 if tokens[at + 2].text == "." else 4
             continue
+        if word == "CHANGETABLE" and following == "(":
+            end = close(tokens, at + 1)
+            out += changes(tokens[at + 2 : end])
+            at = end + 1
+            continue
         if token.kind == "name" and token.text.startswith("#"):
             out.append(f"[{TEMPORARY}{token.text[1:]}]")
         elif token.kind == "variable" and token.text.startswith("@@"):
@@ -110,6 +116,21 @@ def regular(tokens: list[Token]) -> list[str]:
             out.append(token.text)
         at += 1
     return out
+
+
+def changes(tokens: list[Token]) -> list[str]:
+    """CHANGES table, version: as a name that says both."""
+    comma = next((i for i, token in enumerate(tokens) if token.text == ","), 0)
+    since = tokens[comma + 1 :]
+    if since[1:2] and since[1].text == "," and since[2].upper == "FORCESEEK":
+        since = since[:1]
+    if tokens[0].upper != "CHANGES" or comma < 2:
+        raise NotTaken("The stand-in takes CHANGETABLE of CHANGES alone.")
+    names = [token.value for token in tokens[1:comma] if token.text != "."]
+    if len(since) != 1 or not (since[0].kind in ("number", "variable") or since[0].upper == "NULL"):
+        raise NotTaken(f"Incorrect syntax near '{since[-1].text if since else ')'}'.", 102)
+    told = "\0".join([names[-2] if len(names) > 1 else "dbo", names[-1], since[0].text])
+    return ["[tds]", ".", f"[{CHANGES}{told.encode().hex()}]"]
 
 
 def close(tokens: list[Token], at: int) -> int:

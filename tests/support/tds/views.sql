@@ -23,7 +23,9 @@ CREATE VIEW tds.relations AS SELECT c.oid::int AS object_id, c.oid AS relid, c.r
 
 CREATE VIEW sys.schemas AS SELECT nspname::text AS name, oid::int AS schema_id, 1 AS principal_id FROM pg_namespace
   WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'tds', 'INFORMATION_SCHEMA');
+CREATE TABLE tds.modified (relid oid PRIMARY KEY, at text NOT NULL);
 CREATE VIEW sys.tables AS SELECT name, object_id, schema_id, 'U '::text AS type, 'USER_TABLE'::text AS type_desc,
+  coalesce((SELECT at FROM tds.modified m WHERE m.relid = relations.relid), '2026-01-01 00:00:00.000') AS modify_date,
   0::smallint AS is_ms_shipped, 0::smallint AS is_tracked_by_cdc, 0::smallint AS temporal_type, 0::smallint AS is_external,
   0::smallint AS is_memory_optimized, 0::smallint AS is_replicated
   FROM tds.relations WHERE relkind = 'r';
@@ -96,7 +98,7 @@ CREATE VIEW sys.check_constraints AS SELECT k.oid::int AS object_id, k.conname::
 CREATE VIEW sys.triggers AS SELECT t.oid::int AS object_id, t.tgname::text AS name, t.tgrelid::int AS parent_id,
   1::smallint AS parent_class, 'TR'::text AS type, (t.tgenabled = 'D')::int::smallint AS is_disabled,
   0::smallint AS is_instead_of_trigger, 0::smallint AS is_ms_shipped
-  FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgname <> 'tds_norm';
+  FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgname NOT LIKE 'tds\_%';
 CREATE VIEW sys.objects AS SELECT name, object_id, schema_id, 0 AS parent_object_id,
   CASE relkind WHEN 'r' THEN 'U ' ELSE 'V ' END AS type, CASE relkind WHEN 'r' THEN 'USER_TABLE' ELSE 'VIEW' END AS type_desc,
   0::smallint AS is_ms_shipped FROM tds.relations
