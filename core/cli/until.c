@@ -137,10 +137,22 @@ static size_t hex_size(const char *text)
     return strspn(text, "0123456789abcdefABCDEF");
 }
 
-/* 0/16B3748, or as manifests and `state show` write positions: an even number of hex digits. */
+/* 00000027:00000ac0:0002 */
+static int is_lsn_in_three(const char *text)
+{
+    return strlen(text) == 22 && hex_size(text) == 8 && text[8] == ':' && hex_size(text + 9) == 8 &&
+           text[17] == ':' && hex_size(text + 18) == 4;
+}
+
+/* 0/16B3748, or as SQL Server writes them: three numbers, or a version; or as manifests and `state show` write positions:
+ * an even number of hex digits. Whether the source takes it, it will say. */
 static int is_position(const char *text)
 {
     size_t high = hex_size(text);
+    size_t digits = strspn(text, "0123456789");
+    if (is_lsn_in_three(text) || (digits >= 1 && digits <= 18 && text[digits] == '\0')) {
+        return 1;
+    }
     if (text[high] == '/') {
         size_t low = hex_size(text + high + 1);
         return high >= 1 && high <= 8 && low >= 1 && low <= 8 && text[high + 1 + low] == '\0';

@@ -29,6 +29,19 @@ def enable(db: MssqlDatabase, *tables: str, schema: str = "dbo", **more: str) ->
                    f" @role_name = NULL{extra}")
 
 
+def track(db: MssqlDatabase, *tables: str, schema: str = "dbo") -> None:
+    """Change tracking of the database (if it has none yet) and of some tables."""
+    if not db.query("SELECT database_id FROM sys.change_tracking_databases"):
+        db.execute(f"ALTER DATABASE [{db.name}] SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)")
+    for table in tables:
+        db.execute(f"ALTER TABLE {schema}.[{table.replace(']', ']]')}] ENABLE CHANGE_TRACKING")
+
+
+def version(db: MssqlDatabase) -> int:
+    """Of change tracking."""
+    return int(db.query("SELECT CHANGE_TRACKING_CURRENT_VERSION() AS v")[0][0])
+
+
 def plain(value: Any) -> Any:
     """One form for what both ends give: times as datetime, bits as numbers, decimals without trailing zeros."""
     if isinstance(value, bool):

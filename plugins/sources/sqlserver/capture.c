@@ -72,24 +72,35 @@ void ms_capture_free(struct ms_capture *capture)
     *capture = (struct ms_capture){0};
 }
 
-static sluice_status add_instance(struct ms_capture *capture, const struct sluice_tds_conn *conn,
-                                  struct sluice_error *err)
+struct ms_instance *ms_capture_add(struct ms_capture *capture, struct sluice_error *err)
 {
     if (capture->count == capture->cap) {
         const uint32_t cap = capture->cap > 0 ? capture->cap * 2 : 16;
         struct ms_instance **grown =
             realloc(capture->instances, cap * sizeof(struct ms_instance *));
         if (grown == NULL) {
-            return nomem(err);
+            (void)nomem(err);
+            return NULL;
         }
         capture->instances = grown;
         capture->cap = cap;
     }
     struct ms_instance *one = calloc(1, sizeof *one);
     if (one == NULL) {
-        return nomem(err);
+        (void)nomem(err);
+        return NULL;
     }
     capture->instances[capture->count++] = one;
+    return one;
+}
+
+static sluice_status add_instance(struct ms_capture *capture, const struct sluice_tds_conn *conn,
+                                  struct sluice_error *err)
+{
+    struct ms_instance *one = ms_capture_add(capture, err);
+    if (one == NULL) {
+        return SLUICE_E_NOMEM;
+    }
     one->object_id = sluice_tds_number(conn, I_OBJECT);
     one->table.object_id = sluice_tds_number(conn, I_TABLE);
     one->table.rows = -1;
@@ -215,15 +226,6 @@ sluice_status ms_capture_read(struct sluice_tds_conn *conn, struct ms_capture *o
     return SLUICE_OK;
 }
 
-sluice_status ms_capture_read_if_any(struct sluice_tds_conn *conn, struct ms_capture *out,
-                                     struct sluice_error *err)
-{
-    int enabled = 0;
-    *out = (struct ms_capture){0};
-    SLUICE_TRY(ms_capture_enabled(conn, &enabled, err));
-    return enabled ? ms_capture_read(conn, out, err) : SLUICE_OK;
-}
-
 const struct ms_instance *ms_capture_newest(const struct ms_capture *capture, int64_t table_id)
 {
     const struct ms_instance *out = NULL;
@@ -262,7 +264,7 @@ int32_t ms_instance_column(const struct ms_instance *instance, const char *name)
 {
     for (uint32_t i = 0; i < instance->table.count; i++) {
         const struct sluice_tds_column *c = &instance->table.columns[i];
-        if (!c->computed && strcmp(c->name, name) == 0) {
+        if ((!c->computed || instance->is_table) && strcmp(c->name, name) == 0) {
             return (int32_t)i;
         }
     }
@@ -270,8 +272,9 @@ int32_t ms_instance_column(const struct ms_instance *instance, const char *name)
 }
 
 sluice_status ms_capture_max(struct sluice_tds_conn *conn, struct ms_lsn *max,
-                             int64_t fingerprint[3], struct sluice_error *err)
+                             int64_t fingerprint[MS_FINGERPRINT], struct sluice_error *err)
 {
+    memset(fingerprint, 0, MS_FINGERPRINT * sizeof *fingerprint);
     *max = (struct ms_lsn){{0}};
     sluice_status status = sluice_tds_query(
         conn, "ask how far the capture job is",

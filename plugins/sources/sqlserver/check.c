@@ -2,6 +2,9 @@
 #include "check.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "way.h"
 
 sluice_status ms_check_tell(const struct ms_check *check, int32_t severity, const char *subject,
                             const char *key, const char *what, const char *remedy)
@@ -14,6 +17,47 @@ sluice_status ms_check_tell(const struct ms_check *check, int32_t severity, cons
                                            .remedy = remedy};
     const sluice_status status = check->visit(check->vctx, &finding);
     return status < 0 ? status : SLUICE_OK;
+}
+
+sluice_status ms_check_tell_error(const struct ms_check *check, const char *name,
+                                  struct sluice_error *err)
+{
+    char *hint = strstr(err->message, " (hint: ");
+    const char *remedy = NULL;
+    if (hint != NULL) {
+        err->message[strlen(err->message) - 1] = '\0';
+        *hint = '\0';
+        remedy = hint + strlen(" (hint: ");
+    }
+    return ms_check_tell(check, SLUICE_FINDING_ERROR, name, "tables", err->message, remedy);
+}
+
+const struct sluice_stream_select *ms_check_select(const struct sluice_source_plan *plan,
+                                                   const struct ms_table *table)
+{
+    char name[sizeof table->schema_name * 4];
+    const char *const parts[2] = {table->schema_name, table->table_name};
+    (void)sluice_stream_name(parts, 2, name, sizeof name);
+    for (uint32_t i = 0; i < plan->stream_count; i++) {
+        if (strcmp(plan->streams[i]->name, name) == 0) {
+            return plan->streams[i];
+        }
+    }
+    return NULL;
+}
+
+int64_t ms_check_number(struct sluice_tds_conn *conn, const char *sql)
+{
+    int64_t out = -1;
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    sluice_status status = sluice_tds_query(conn, "look at the server", sql, &ignored);
+    while (status == SLUICE_OK) {
+        status = sluice_tds_fetch(conn, &ignored);
+        if (status == SLUICE_OK && sluice_tds_value(conn, 0).data != NULL) {
+            out = sluice_tds_number(conn, 0);
+        }
+    }
+    return out;
 }
 
 static sluice_status count_table(void *vctx, const struct ms_table *table, struct sluice_error *err)
@@ -33,7 +77,7 @@ sluice_status ms_check(struct sluice_source *src, const struct sluice_source_pla
     char remedy[256];
     uint64_t tables = 0;
     int snapshot = 0;
-    const struct ms_check check = {visit, vctx};
+    const struct ms_check check = {src, visit, vctx};
     sluice_status status = ms_connect_and_ask(src, &conn, &snapshot, err);
     if (status < 0) {
         (void)ms_check_tell(&check, SLUICE_FINDING_ERROR, "connection", "host", err->message, NULL);
@@ -72,8 +116,9 @@ sluice_status ms_check(struct sluice_source *src, const struct sluice_source_pla
                                "tables", NULL, what,
                                tables > 0 ? NULL : "GRANT SELECT ON SCHEMA::dbo TO the user");
     }
-    if (status >= 0) {
-        status = ms_check_changes(&check, plan, conn, err);
+    if (status >= 0 && plan != NULL && plan->mode != SLUICE_MODE_FULL_LOAD_ONLY) {
+        src->snapshot_allowed = snapshot != 0;
+        status = src->way->check(&check, plan, conn, err);
     }
     sluice_tds_close(conn);
     return status;

@@ -14,49 +14,7 @@ struct changes {
     struct ms_capture capture;
 };
 
-/* One number of a query; -1 = no row, NULL, or no right to ask. */
-static int64_t number(struct sluice_tds_conn *conn, const char *sql)
-{
-    int64_t out = -1;
-    struct sluice_error ignored = SLUICE_ERROR_INIT;
-    sluice_status status = sluice_tds_query(conn, "look at the server", sql, &ignored);
-    while (status == SLUICE_OK) {
-        status = sluice_tds_fetch(conn, &ignored);
-        if (status == SLUICE_OK && sluice_tds_value(conn, 0).data != NULL) {
-            out = sluice_tds_number(conn, 0);
-        }
-    }
-    return out;
-}
-
-static const struct sluice_stream_select *find_select(const struct changes *c,
-                                                      const struct ms_table *table)
-{
-    char name[sizeof table->schema_name * 4];
-    const char *const parts[2] = {table->schema_name, table->table_name};
-    (void)sluice_stream_name(parts, 2, name, sizeof name);
-    for (uint32_t i = 0; i < c->plan->stream_count; i++) {
-        if (strcmp(c->plan->streams[i]->name, name) == 0) {
-            return c->plan->streams[i];
-        }
-    }
-    return NULL;
-}
-
 /* ---- tables ---- */
-
-/* The error's hint is the remedy. */
-static sluice_status tell_error(const struct changes *c, const char *name, struct sluice_error *err)
-{
-    char *hint = strstr(err->message, " (hint: ");
-    const char *remedy = NULL;
-    if (hint != NULL) {
-        err->message[strlen(err->message) - 1] = '\0';
-        *hint = '\0';
-        remedy = hint + strlen(" (hint: ");
-    }
-    return ms_check_tell(c->check, SLUICE_FINDING_ERROR, name, "tables", err->message, remedy);
-}
 
 static sluice_status check_right(const struct changes *c, const char *name,
                                  const struct ms_instance *in)
@@ -75,7 +33,7 @@ static sluice_status check_right(const struct changes *c, const char *name,
     (void)snprintf(sql, sizeof sql,
                    "SELECT HAS_PERMS_BY_NAME(N'[cdc].[%s_CT]', N'OBJECT', N'SELECT') AS may",
                    literal);
-    if (number(c->conn, sql) != 0) {
+    if (ms_check_number(c->conn, sql) != 0) {
         return SLUICE_OK;
     }
     (void)snprintf(what, sizeof what, "the change table of capture instance %s may not be read",
@@ -115,14 +73,14 @@ static sluice_status check_table(void *vctx, const struct ms_table *table, struc
     char what[256];
     char start[MS_LSN_TEXT];
     struct sluice_error problem = SLUICE_ERROR_INIT;
-    const struct sluice_stream_select *select = find_select(c, table);
+    const struct sluice_stream_select *select = ms_check_select(c->plan, table);
     (void)err;
     if (select == NULL) {
         return SLUICE_OK;
     }
     const struct ms_instance *in = ms_capture_newest(&c->capture, table->object_id);
-    if (ms_setup_check(select, table, in, select->name, &problem) < 0) {
-        return tell_error(c, select->name, &problem);
+    if (ms_setup_check(c->check->src, select, table, in, select->name, &problem) < 0) {
+        return ms_check_tell_error(c->check, select->name, &problem);
     }
     ms_lsn_format(&in->start, start);
     (void)snprintf(what, sizeof what, "captured by instance %.120s since %s", in->name, start);
@@ -136,7 +94,7 @@ static sluice_status check_rights(const struct changes *c)
 {
     for (uint32_t i = 0; i < c->capture.count; i++) {
         const struct ms_instance *in = c->capture.instances[i];
-        const struct sluice_stream_select *select = find_select(c, &in->table);
+        const struct sluice_stream_select *select = ms_check_select(c->plan, &in->table);
         if (select != NULL) {
             SLUICE_TRY(check_right(c, select->name, in));
         }
@@ -148,7 +106,7 @@ static sluice_status check_rights(const struct changes *c)
 
 static sluice_status check_agent(const struct changes *c)
 {
-    const int64_t running = number(
+    const int64_t running = ms_check_number(
         c->conn,
         "SELECT COUNT(*) AS n FROM sys.dm_server_services WHERE servicename LIKE N'SQL Server "
         "Agent%' AND status = 4");
@@ -168,7 +126,7 @@ static sluice_status check_job(struct changes *c, struct sluice_error *err)
 {
     char what[256];
     char at[MS_LSN_TEXT];
-    int64_t fingerprint[3];
+    int64_t fingerprint[MS_FINGERPRINT];
     int64_t minutes = 0;
     int64_t captured = 0;
     int64_t clock = 0;
@@ -199,9 +157,6 @@ sluice_status ms_check_changes(const struct ms_check *check, const struct sluice
 {
     int enabled = 0;
     struct changes c = {.check = check, .plan = plan, .conn = conn};
-    if (plan == NULL || plan->mode == SLUICE_MODE_FULL_LOAD_ONLY) {
-        return SLUICE_OK;
-    }
     SLUICE_TRY(ms_capture_enabled(conn, &enabled, err));
     if (!enabled) {
         SLUICE_TRY(ms_check_tell(check, SLUICE_FINDING_ERROR, "change data capture", NULL,

@@ -48,22 +48,25 @@ static void set_limits(struct ms_feed *feed)
     feed->poll_us = POLL_MIN_US;
 }
 
-/* A feed is ahead of the capture job only until the job has passed the start of an instance that was enabled since it
- * last ran: loads begin there. Else the database forgot what was read, and new changes have positions that the feed is past. */
+/* The database forgot what was read, and new changes have positions that the feed is past? */
 static sluice_status check_history(const struct ms_feed *feed, struct sluice_error *err)
 {
     char at[MS_LSN_TEXT];
     char end[MS_LSN_TEXT];
+    struct ms_lsn position = feed->position;
     const struct ms_capture *capture = &feed->capture;
-    int lost = ms_lsn_compare(&feed->position, &capture->max) > 0;
-    for (uint32_t i = 0; lost && i < capture->count; i++) {
-        lost = ms_lsn_compare(&capture->instances[i]->start, &feed->position) <= 0;
+    for (uint32_t i = 0; i < feed->stream_count; i++) {
+        struct ms_lsn since;
+        if (ms_lsn_take(feed->streams[i].origin->since, &since) &&
+            ms_lsn_compare(&since, &position) > 0) {
+            position = since;
+        }
     }
-    if (!lost) {
+    if (!feed->way->is_ahead(capture, &position)) {
         return SLUICE_OK;
     }
-    ms_lsn_format(&feed->position, at);
-    ms_lsn_format(&capture->max, end);
+    feed->way->format(&position, at);
+    feed->way->format(&capture->max, end);
     if (feed->src->options.server.application_intent == SLUICE_TDS_INTENT_READ_ONLY) {
         return sluice_error_set(err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE,
                                 "this replica has changes up to %s, and they were read up to %s "
@@ -72,7 +75,7 @@ static sluice_status check_history(const struct ms_feed *feed, struct sluice_err
     }
     return sluice_error_set(
         err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
-        "database %s: its captured changes end at %s, but were read up to %s: it was restored from "
+        "database %s: its changes end at %s, but were read up to %s: it was restored from "
         "an older backup, or a failover lost its last transactions, and the targets have rows that "
         "it does not have (hint: load all anew: sluice state reset FILE)",
         feed->src->options.server.database, end, at);
@@ -82,10 +85,13 @@ static sluice_status check_history(const struct ms_feed *feed, struct sluice_err
 static sluice_status settle(struct ms_feed *feed, struct sluice_error *err)
 {
     struct ms_capture old = feed->capture;
-    SLUICE_TRY(ms_capture_read(feed->conn, &feed->capture, err));
+    SLUICE_TRY(feed->way->read(feed->conn, &feed->capture, err));
     sluice_status status = check_history(feed, err);
     if (status >= 0) {
         status = ms_feed_streams_place(feed, err);
+    }
+    if (status >= 0 && feed->way->arrange != NULL) {
+        status = feed->way->arrange(feed, err);
     }
     ms_capture_free(&old);
     return status;
@@ -117,6 +123,7 @@ sluice_status ms_feed_open(struct sluice_source *src, const struct sluice_shard_
         return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a feed");
     }
     feed->src = src;
+    feed->way = src->way;
     feed->position = src->start;
     (void)ms_lsn_take(resume, &feed->position);
     feed->delivered = feed->position;
@@ -126,6 +133,16 @@ sluice_status ms_feed_open(struct sluice_source *src, const struct sluice_shard_
     sluice_status status =
         feed->txs != NULL ? ms_feed_streams_make(feed, err)
                           : sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a feed");
+    if (status >= 0 && resume.size != 0 && !feed->way->owns(&feed->position)) {
+        status = sluice_error_set(
+            err, SLUICE_E_POSITION_LOST, SLUICE_ERROR_FATAL,
+            "shard %s: its position is none of %s: option capture was another (hint: set it as it "
+            "was, or load anew: sluice state reset FILE)",
+            shard->id, feed->way->name);
+    }
+    if (status >= 0 && feed->way->make != NULL) {
+        status = feed->way->make(feed, err);
+    }
     if (status >= 0) {
         status = begin(feed, err);
     }
@@ -133,7 +150,7 @@ sluice_status ms_feed_open(struct sluice_source *src, const struct sluice_shard_
         ms_feed_close(feed);
         return status;
     }
-    ms_lsn_format(&feed->position, at);
+    feed->way->format(&feed->position, at);
     sluice_log(src->host, SLUICE_LOG_INFO, "changes flow from=%s streams=%u", at,
                feed->stream_count);
     *out = feed;
@@ -145,6 +162,9 @@ void ms_feed_close(struct ms_feed *feed)
     if (feed != NULL) {
         sluice_tds_close(feed->conn);
         ms_feed_streams_free(feed);
+        if (feed->way->close != NULL) {
+            feed->way->close(feed);
+        }
         ms_capture_free(&feed->capture);
         free(feed->txs);
         free(feed);
@@ -258,7 +278,7 @@ static sluice_status put_next(struct ms_feed *feed, struct sluice_batch *out,
 
 static sluice_status read_window(struct ms_feed *feed, struct sluice_error *err)
 {
-    sluice_status status = ms_feed_window_read(feed, err);
+    const sluice_status status = feed->way->window_read(feed, err);
     if (status == SLUICE_AGAIN && feed->parts_out) {
         return sluice_error_set(
             err, SLUICE_E_SCHEMA, SLUICE_ERROR_RETRYABLE,
@@ -270,7 +290,7 @@ static sluice_status read_window(struct ms_feed *feed, struct sluice_error *err)
                                 feed->what);
     }
     if (status == SLUICE_AGAIN) {
-        ms_feed_window_drop(feed);
+        SLUICE_TRY(feed->way->window_drop(feed, err));
         return settle(feed, err);
     }
     SLUICE_TRY(status);
@@ -279,6 +299,7 @@ static sluice_status read_window(struct ms_feed *feed, struct sluice_error *err)
     SLUICE_TRY(sluice_failpoint_hit(feed->src->failpoints, "sqlserver.feed_after_window", err));
     if (feed->out_count == 0) {
         feed->position = feed->to;
+        feed->parts_out = 0;
     }
     return SLUICE_OK;
 }
@@ -303,7 +324,7 @@ static sluice_status step(struct ms_feed *feed, struct sluice_error *err)
     if (!feed->in_parts || feed->last_part) {
         SLUICE_TRY(hand_over(feed, err));
     }
-    const sluice_status status = ms_feed_window_next(feed, err);
+    const sluice_status status = feed->way->window_next(feed, err);
     return status == SLUICE_OK ? read_window(feed, err) : status;
 }
 
@@ -311,13 +332,13 @@ static sluice_status step(struct ms_feed *feed, struct sluice_error *err)
 static sluice_status poll(struct ms_feed *feed, int64_t now, struct sluice_error *err)
 {
     int64_t clock = 0;
-    int64_t fingerprint[3];
+    int64_t fingerprint[MS_FINGERPRINT];
     struct ms_lsn max;
     if (now >= feed->zone_due_us) {
         SLUICE_TRY(ms_clock_read(feed->conn, &clock, &feed->zone_us, err));
         feed->zone_due_us = now + ZONE_US;
     }
-    SLUICE_TRY(ms_capture_max(feed->conn, &max, fingerprint, err));
+    SLUICE_TRY(feed->way->progress(feed->conn, &max, fingerprint, err));
     if (memcmp(fingerprint, feed->capture.fingerprint, sizeof fingerprint) != 0) {
         SLUICE_TRY(settle(feed, err));
     }
@@ -330,7 +351,7 @@ static sluice_status poll(struct ms_feed *feed, int64_t now, struct sluice_error
     feed->poll_due_us = now + feed->poll_us;
     if (now >= feed->lag_due_us) {
         feed->lag_due_us = now + LAG_US;
-        ms_feed_lag_look(feed);
+        feed->way->look_at_lag(feed);
     }
     return SLUICE_OK;
 }
@@ -347,12 +368,16 @@ static sluice_status consider_end(struct ms_feed *feed, int64_t now, struct slui
     }
     int64_t captured = 0;
     struct ms_lsn max;
-    int64_t fingerprint[3];
+    int64_t fingerprint[MS_FINGERPRINT];
     feed->ask_due_us = now + ASK_US;
-    SLUICE_TRY(ms_captured_until(feed->conn, feed->zone_us, &captured, err));
+    SLUICE_TRY(feed->way->seen_until(feed->conn, feed->zone_us, &captured, err));
     if (captured > feed->until_us) {
-        SLUICE_TRY(ms_capture_max(feed->conn, &max, fingerprint, err));
+        SLUICE_TRY(feed->way->progress(feed->conn, &max, fingerprint, err));
         feed->ended = ms_lsn_compare(&max, &feed->position) <= 0;
+        if (feed->way->net) { /* no window is cut at a time */
+            feed->end = max;
+            feed->until_us = 0;
+        }
         feed->max = ms_lsn_compare(&max, &feed->max) > 0 ? max : feed->max;
     }
     return SLUICE_OK;

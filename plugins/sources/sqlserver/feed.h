@@ -6,6 +6,9 @@
  *     feed_rows.c    rows of one change table into the envelope's columns: the hot path
  *     feed_merge.c   the order of rows over all tables
  *     feed_version.c columns of streams as the instance at hand captures them
+ *     feed_cdc.c     change data capture as one way of capture; feed_window.c and feed_rows.c are its own
+ *
+ * Change tracking is the other way (tracking*.c): it shares this feed by way.h.
  *
  * A window is a range of log sequence numbers, read table by table and handed over as one group; of a transaction that
  * is too large for one, it is a range of command ids. Nothing of a window goes out before all of it is read, so that
@@ -14,10 +17,11 @@
 #ifndef SQLSERVER_FEED_H
 #define SQLSERVER_FEED_H
 
-#include "capture.h"
 #include "sluice/array.h"
 #include "sluice/log.h"
 #include "sluice/position.h"
+#include "tracking.h"
+#include "way.h"
 
 /* The envelope's columns. */
 enum {
@@ -52,9 +56,12 @@ struct feed_stream {
     const struct ms_stream *now;
     int32_t announce; /* `now` must be announced before its next row */
     int32_t relaxed;  /* no column but the key's is said to be never NULL */
-    char *columns;    /* of the SELECT over the change table */
-    int32_t *at;      /* one a column of `now`: its place among the captured ones */
-    uint8_t *key;     /* one a captured column: 1 = of the key */
+    char *columns; /* of the SELECT over the change table; of change tracking: up to the version */
+    char *rest;    /* of change tracking: behind the version */
+    int64_t
+        begun; /* of change tracking: the version where the table's tracking began; -1 = not known yet */
+    int32_t *at;  /* one a column of `now`: its place among the captured ones */
+    uint8_t *key; /* one a captured column: 1 = of the key */
     struct sluice_rows rows;
     int32_t built;
     struct feed_order *order; /* one a row */
@@ -76,6 +83,7 @@ struct feed_tx {
 
 struct ms_feed {
     struct sluice_source *src;
+    const struct ms_way *way;
     struct sluice_tds_conn *conn;
     int32_t failed;
     int32_t ended;
@@ -99,10 +107,11 @@ struct ms_feed {
     int64_t command_to;   /* inclusive; -1 = whole transactions */
     int32_t in_parts;
     int32_t last_part;
-    int32_t parts_out; /* some of it was handed over */
-    uint32_t again;    /* times in a row that it was begun anew */
-    int64_t part_rows; /* of it, that were not read yet */
-    int64_t tx_base;   /* tx_seq of the last row of the parts before */
+    int32_t parts_out;            /* some of it was handed over */
+    uint32_t again;               /* times in a row that it was begun anew */
+    int64_t part_rows;            /* of it, that were not read yet */
+    int64_t tx_base;              /* tx_seq of the last row of the parts before */
+    struct ms_tracking *tracking; /* its own state; NULL in change data capture */
     struct feed_tx *txs;
     uint32_t tx_count;
     uint32_t tx_aim;   /* transactions of the next window */
@@ -147,6 +156,15 @@ void ms_feed_window_drop(struct ms_feed *feed);
 /* feed_rows.c */
 sluice_status ms_feed_rows_read(struct ms_feed *feed, struct feed_stream *fs,
                                 struct sluice_error *err);
+sluice_status ms_feed_rows_prepare(struct feed_stream *fs, struct sluice_error *err);
+/* Of rows of any kind: room for one more, its first columns, a value of the result, its end. */
+sluice_status ms_feed_row_begin(struct feed_stream *fs, struct sluice_error *err);
+sluice_status ms_feed_row_head(struct feed_stream *fs, int8_t op, const struct feed_tx *tx,
+                               struct sluice_error *err);
+sluice_status ms_feed_row_value(struct feed_stream *fs, const struct sluice_tds_decoder *decoder,
+                                struct sluice_bytes value, struct sluice_column *column,
+                                struct sluice_error *err);
+void ms_feed_row_end(struct feed_stream *fs, const struct feed_order *order);
 
 /* feed_merge.c: numbers the rows of the window, and lists the streams that have some: whoever takes their batches one
  * after the other meets parents before the children that came with them. */
@@ -161,6 +179,9 @@ sluice_status ms_feed_streams_place(struct ms_feed *feed, struct sluice_error *e
 /* Makes the version of the stream's columns anew. */
 sluice_status ms_feed_version_make(struct ms_feed *feed, struct feed_stream *fs,
                                    struct sluice_error *err);
+/* Of change data capture: the newest instance that has all behind `needed`. */
+sluice_status ms_feed_instance_choose(struct ms_feed *feed, struct feed_stream *fs,
+                                      const struct ms_lsn *needed, struct sluice_error *err);
 sluice_status ms_feed_stream_build(struct feed_stream *fs, struct sluice_error *err);
 
 /* feed_lag.c: how far the capture job is behind, and whether it runs at all */
@@ -178,6 +199,11 @@ sluice_status ms_retention_read(struct sluice_tds_conn *conn, int64_t *minutes,
                                 struct sluice_error *err);
 /* Warns once when the capture job lags or half of the retention has passed. */
 void ms_feed_lag_look(struct ms_feed *feed);
+sluice_status ms_feed_lag_measure(struct sluice_tds_conn *conn, const struct ms_lsn *position,
+                                  struct sluice_source_lag *out, struct sluice_error *err);
+/* One row of times and numbers; bit i of `times`: column i is a datetime. NULLs are 0. END = there was none. */
+sluice_status ms_ask(struct sluice_tds_conn *conn, const char *what, const char *sql, int64_t *out,
+                     int32_t n, uint32_t times, struct sluice_error *err);
 sluice_status ms_measure(struct sluice_source *src, const struct sluice_source_plan *plan,
                          struct sluice_bytes position, struct sluice_source_lag *out,
                          struct sluice_error *err);

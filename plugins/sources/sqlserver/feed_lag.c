@@ -32,9 +32,8 @@ sluice_status ms_clock_read(struct sluice_tds_conn *conn, int64_t *utc_us, int64
     return SLUICE_OK;
 }
 
-/* One row of times and numbers; NULLs are 0. END = there was none. */
-static sluice_status ask(struct sluice_tds_conn *conn, const char *what, const char *sql,
-                         int64_t *out, int32_t n, uint32_t times, struct sluice_error *err)
+sluice_status ms_ask(struct sluice_tds_conn *conn, const char *what, const char *sql, int64_t *out,
+                     int32_t n, uint32_t times, struct sluice_error *err)
 {
     sluice_status found = SLUICE_END;
     memset(out, 0, (size_t)n * sizeof *out);
@@ -59,17 +58,18 @@ sluice_status ms_captured_until(struct sluice_tds_conn *conn, int64_t zone_us, i
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     *out_us = 0;
     sluice_status status =
-        ask(conn, "ask when the log was scanned",
-            "SELECT TOP (1) start_time, end_time, empty_scan_count FROM "
-            "sys.dm_cdc_log_scan_sessions WHERE session_id <> 0 ORDER BY session_id DESC",
-            row, 3, 3, &ignored);
+        ms_ask(conn, "ask when the log was scanned",
+               "SELECT TOP (1) start_time, end_time, empty_scan_count FROM "
+               "sys.dm_cdc_log_scan_sessions WHERE session_id <> 0 ORDER BY session_id DESC",
+               row, 3, 3, &ignored);
     if (status == SLUICE_OK && row[1] != 0) {
         *out_us = row[2] > 0 && row[1] - EMPTY_SCAN_US > row[0] ? row[1] - EMPTY_SCAN_US : row[0];
     }
     /* Without VIEW DATABASE STATE what was captured says how far the job is. */
-    status = ask(conn, "ask when the newest change was committed",
-                 "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping ORDER BY start_lsn DESC",
-                 row, 1, 1, err);
+    status =
+        ms_ask(conn, "ask when the newest change was committed",
+               "SELECT TOP (1) tran_end_time FROM cdc.lsn_time_mapping ORDER BY start_lsn DESC",
+               row, 1, 1, err);
     if (status == SLUICE_OK && row[0] > *out_us) {
         *out_us = row[0];
     }
@@ -80,11 +80,11 @@ sluice_status ms_captured_until(struct sluice_tds_conn *conn, int64_t zone_us, i
 sluice_status ms_retention_read(struct sluice_tds_conn *conn, int64_t *minutes,
                                 struct sluice_error *err)
 {
-    const sluice_status status =
-        ask(conn, "ask for the retention",
-            "SELECT retention FROM msdb.dbo.cdc_jobs WHERE job_type = N'cleanup' AND database_id = "
-            "DB_ID()",
-            minutes, 1, 0, err);
+    const sluice_status status = ms_ask(
+        conn, "ask for the retention",
+        "SELECT retention FROM msdb.dbo.cdc_jobs WHERE job_type = N'cleanup' AND database_id = "
+        "DB_ID()",
+        minutes, 1, 0, err);
     if (status != SLUICE_OK || *minutes <= 0) {
         *minutes = RETENTION_DEFAULT;
     }
@@ -103,7 +103,7 @@ static sluice_status position_time(struct sluice_tds_conn *conn, const struct ms
                    "ORDER BY start_lsn",
                    at);
     const sluice_status status =
-        ask(conn, "ask when a change was committed", sql, out_us, 1, 1, err);
+        ms_ask(conn, "ask when a change was committed", sql, out_us, 1, 1, err);
     *out_us -= *out_us != 0 ? zone_us : 0;
     return status;
 }
@@ -178,15 +178,15 @@ static void note_lag(struct sluice_source_lag *out, int64_t clock, int64_t captu
     }
 }
 
-static sluice_status measure(struct sluice_tds_conn *conn, const struct ms_lsn *position,
-                             struct sluice_source_lag *out, struct sluice_error *err)
+sluice_status ms_feed_lag_measure(struct sluice_tds_conn *conn, const struct ms_lsn *position,
+                                  struct sluice_source_lag *out, struct sluice_error *err)
 {
     int64_t clock = 0;
     int64_t zone = 0;
     int64_t captured = 0;
     int64_t minutes = 0;
     int64_t at = 0;
-    int64_t fingerprint[3];
+    int64_t fingerprint[MS_FINGERPRINT];
     struct ms_lsn max;
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     SLUICE_TRY(ms_capture_max(conn, &max, fingerprint, err));
@@ -211,10 +211,9 @@ sluice_status ms_measure(struct sluice_source *src, const struct sluice_source_p
     struct ms_lsn at = {{0}};
     struct sluice_tds_settings *quick = &src->quick;
     (void)plan;
-    if (position.size != 0 && !ms_lsn_take(position, &at)) {
-        return sluice_error_set(err, SLUICE_E_INVALID, 0,
-                                "a position of %llu bytes is none of SQL Server",
-                                (unsigned long long)position.size);
+    if (position.size != 0 && (!ms_lsn_take(position, &at) || !src->way->owns(&at))) {
+        return sluice_error_set(err, SLUICE_E_INVALID, 0, "a position of %llu bytes is none of %s",
+                                (unsigned long long)position.size, src->way->name);
     }
     out->flags = 0;
     out->behind_bytes = -1;
@@ -230,7 +229,7 @@ sluice_status ms_measure(struct sluice_source *src, const struct sluice_source_p
         quick->query_timeout_us = ASK_US;
         SLUICE_TRY(sluice_tds_connect(quick, src->host, &src->asking, err));
     }
-    const sluice_status status = measure(src->asking, &at, out, err);
+    const sluice_status status = src->way->measure(src->asking, &at, out, err);
     if (status < 0) {
         sluice_tds_close(src->asking);
         src->asking = NULL;

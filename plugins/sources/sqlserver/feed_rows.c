@@ -29,7 +29,7 @@ static sluice_status grow(struct feed_stream *fs, struct sluice_error *err)
     return SLUICE_OK;
 }
 
-static sluice_status ready(struct feed_stream *fs, struct sluice_error *err)
+sluice_status ms_feed_row_begin(struct feed_stream *fs, struct sluice_error *err)
 {
     if (fs->rows.rows == fs->rows.max_rows) {
         SLUICE_TRY(grow(fs, err));
@@ -72,18 +72,23 @@ static int is_key_changed(const struct row *row)
 
 /* ---- values ---- */
 
+sluice_status ms_feed_row_value(struct feed_stream *fs, const struct sluice_tds_decoder *d,
+                                struct sluice_bytes value, struct sluice_column *column,
+                                struct sluice_error *err)
+{
+    if (value.data == NULL) {
+        return sluice_column_put_null(column, err);
+    }
+    fs->bytes_read += value.size;
+    const sluice_status status = d->decode(d, value, column, err);
+    return status < 0 ? sluice_error_wrap(err, "changes of table %s", fs->now->name) : status;
+}
+
 static sluice_status put_value(const struct row *row, int32_t i, struct sluice_column *column,
                                struct sluice_error *err)
 {
-    const struct feed_stream *fs = row->fs;
-    const struct sluice_tds_decoder *d = &fs->now->decoders[i];
-    const struct sluice_bytes value = sluice_tds_value(row->feed->conn, row->base + i);
-    if (value.data != NULL) {
-        row->fs->bytes_read += value.size;
-        const sluice_status status = d->decode(d, value, column, err);
-        return status < 0 ? sluice_error_wrap(err, "changes of table %s", fs->now->name) : status;
-    }
-    return sluice_column_put_null(column, err);
+    return ms_feed_row_value(row->fs, &row->fs->now->decoders[i],
+                             sluice_tds_value(row->feed->conn, row->base + i), column, err);
 }
 
 /* The old row or its key. */
@@ -137,10 +142,10 @@ static sluice_status put_after(const struct row *row, struct sluice_error *err)
                : sluice_column_put_null(out, err);
 }
 
-static sluice_status put_head(const struct row *row, int8_t op, struct sluice_error *err)
+sluice_status ms_feed_row_head(struct feed_stream *fs, int8_t op, const struct feed_tx *tx,
+                               struct sluice_error *err)
 {
-    struct sluice_column *columns = row->fs->rows.columns;
-    const struct feed_tx *tx = &row->feed->txs[row->tx];
+    struct sluice_column *columns = fs->rows.columns;
     sluice_column_put_i8(&columns[FEED_OP], op);
     SLUICE_TRY(
         sluice_column_put_bytes(&columns[FEED_COMMIT_POS], tx->lsn.bytes, MS_LSN_BYTES, err));
@@ -153,6 +158,17 @@ static sluice_status put_head(const struct row *row, int8_t op, struct sluice_er
     }
     return tx->id_size > 0 ? sluice_column_put_bytes(&columns[FEED_TX_ID], tx->id, tx->id_size, err)
                            : sluice_column_put_null(&columns[FEED_TX_ID], err);
+}
+
+static sluice_status put_head(const struct row *row, int8_t op, struct sluice_error *err)
+{
+    return ms_feed_row_head(row->fs, op, &row->feed->txs[row->tx], err);
+}
+
+void ms_feed_row_end(struct feed_stream *fs, const struct feed_order *order)
+{
+    fs->order[fs->rows.rows] = *order;
+    sluice_rows_end_row(&fs->rows);
 }
 
 /* ---- rows ---- */
@@ -169,16 +185,13 @@ static sluice_status out_of_order(const struct row *row, const char *why, struct
 static sluice_status end_row(struct row *row)
 {
     const struct sluice_tds_conn *conn = row->feed->conn;
-    struct feed_order *order = &row->fs->order[row->fs->rows.rows];
+    struct feed_order order = {.tx = row->tx, .operation = row->operation};
     const struct sluice_bytes seqval = sluice_tds_value(conn, R_SEQVAL);
-    memset(order, 0, sizeof *order);
-    order->tx = row->tx;
-    order->operation = row->operation;
-    order->command = row->fs->instance->has_command ? sluice_tds_number(conn, R_COMMAND) : 0;
+    order.command = row->fs->instance->has_command ? sluice_tds_number(conn, R_COMMAND) : 0;
     if (seqval.data != NULL && seqval.size == MS_LSN_BYTES) {
-        memcpy(order->seqval, seqval.data, MS_LSN_BYTES);
+        memcpy(order.seqval, seqval.data, MS_LSN_BYTES);
     }
-    sluice_rows_end_row(&row->fs->rows);
+    ms_feed_row_end(row->fs, &order);
     return SLUICE_OK;
 }
 
@@ -251,6 +264,32 @@ static sluice_status take_row(struct row *row, struct sluice_error *err)
 
 /* ---- the statement ---- */
 
+/* SELECT list over the change table: what every row has, then all captured columns. */
+sluice_status ms_feed_rows_prepare(struct feed_stream *fs, struct sluice_error *err)
+{
+    const struct ms_instance *in = fs->instance;
+    char column[SLUICE_TDS_SELECT_MAX];
+    size_t room = 256;
+    for (int64_t i = 0; i < fs->now->schema.n_children; i++) {
+        room += sluice_tds_decoder_select(&fs->now->decoders[i], column) + 8;
+    }
+    char *text = malloc(room);
+    if (text == NULL) {
+        return sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a statement");
+    }
+    size_t n = (size_t)snprintf(text, room,
+                                "[__$start_lsn], [__$seqval], [__$operation], [__$update_mask]%s",
+                                in->has_command ? ", [__$command_id]" : "");
+    for (int64_t i = 0; i < fs->now->schema.n_children; i++) {
+        n += (size_t)snprintf(text + n, room - n, ", ");
+        (void)sluice_tds_decoder_select(&fs->now->decoders[i], column);
+        n += (size_t)snprintf(text + n, room - n, "%s", column);
+    }
+    free(fs->columns);
+    fs->columns = text;
+    return SLUICE_OK;
+}
+
 static sluice_status make_select(const struct ms_feed *feed, const struct feed_stream *fs,
                                  char **out, struct sluice_error *err)
 {
@@ -309,7 +348,7 @@ sluice_status ms_feed_rows_read(struct ms_feed *feed, struct feed_stream *fs,
             break;
         }
         if (!row.half) {
-            status = ready(fs, err);
+            status = ms_feed_row_begin(fs, err);
         }
         if (status >= 0) {
             status = take_row(&row, err);

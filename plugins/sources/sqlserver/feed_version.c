@@ -21,32 +21,6 @@ static void unbuild(struct feed_stream *fs)
     }
 }
 
-/* SELECT list over the change table: what every row has, then all captured columns. */
-static sluice_status make_columns(struct feed_stream *fs, struct sluice_error *err)
-{
-    const struct ms_instance *in = fs->instance;
-    char column[SLUICE_TDS_SELECT_MAX];
-    size_t room = 256;
-    for (int64_t i = 0; i < fs->now->schema.n_children; i++) {
-        room += sluice_tds_decoder_select(&fs->now->decoders[i], column) + 8;
-    }
-    char *text = malloc(room);
-    if (text == NULL) {
-        return nomem(err);
-    }
-    size_t n = (size_t)snprintf(text, room,
-                                "[__$start_lsn], [__$seqval], [__$operation], [__$update_mask]%s",
-                                in->has_command ? ", [__$command_id]" : "");
-    for (int64_t i = 0; i < fs->now->schema.n_children; i++) {
-        n += (size_t)snprintf(text + n, room - n, ", ");
-        (void)sluice_tds_decoder_select(&fs->now->decoders[i], column);
-        n += (size_t)snprintf(text + n, room - n, "%s", column);
-    }
-    free(fs->columns);
-    fs->columns = text;
-    return SLUICE_OK;
-}
-
 static sluice_status make_maps(struct feed_stream *fs, struct sluice_error *err)
 {
     const struct ms_stream *s = fs->now;
@@ -85,7 +59,7 @@ static sluice_status make_table(const struct feed_stream *fs, struct ms_table *o
     }
     for (uint32_t i = 0; i < from->count; i++) {
         struct sluice_tds_column *c = &out->columns[out->count];
-        if (from->columns[i].computed) {
+        if (from->columns[i].computed && !fs->instance->is_table) {
             continue;
         }
         *c = from->columns[i];
@@ -129,7 +103,7 @@ sluice_status ms_feed_version_make(struct ms_feed *feed, struct feed_stream *fs,
     ms_stream_free(fs->made);
     fs->made = made;
     fs->now = made;
-    SLUICE_TRY(make_columns(fs, err));
+    SLUICE_TRY(feed->way->prepare(fs, err));
     return make_maps(fs, err);
 }
 
@@ -164,6 +138,7 @@ sluice_status ms_feed_streams_make(struct ms_feed *feed, struct sluice_error *er
         struct feed_stream *fs = &feed->streams[feed->stream_count++];
         fs->origin = src->streams[i];
         fs->now = fs->origin;
+        fs->begun = -1;
         /* An earlier reader announced another version: say again which one it is. */
         fs->announce = fs->origin->last_schema_id > fs->origin->desc.schema_id;
     }
@@ -177,6 +152,7 @@ void ms_feed_streams_free(struct ms_feed *feed)
         unbuild(fs);
         ms_stream_free(fs->made);
         free(fs->columns);
+        free(fs->rest);
         free(fs->at);
         free(fs->key);
         free(fs->order);
@@ -240,20 +216,16 @@ static const struct ms_instance *oldest_of(const struct ms_feed *feed, const str
     return NULL;
 }
 
-static sluice_status place(struct ms_feed *feed, struct feed_stream *fs, struct sluice_error *err)
+sluice_status ms_feed_instance_choose(struct ms_feed *feed, struct feed_stream *fs,
+                                      const struct ms_lsn *needed, struct sluice_error *err)
 {
     const int64_t table = (int64_t)fs->origin->desc.stream_id;
-    struct ms_lsn needed = feed->position;
-    struct ms_lsn since;
-    if (ms_lsn_take(fs->origin->since, &since) && ms_lsn_compare(&since, &needed) > 0) {
-        needed = since;
-    }
     const struct ms_instance *old = fs->instance;
-    fs->instance = ms_capture_covering(&feed->capture, table, &needed, &fs->hand_over);
+    fs->instance = ms_capture_covering(&feed->capture, table, needed, &fs->hand_over);
     if (fs->instance == NULL) {
         const struct ms_instance *first = oldest_of(feed, fs);
         if (!begins_later(feed, fs, first)) {
-            return gap(feed, fs, &needed, err);
+            return gap(feed, fs, needed, err);
         }
         fs->instance = first;
         (void)ms_capture_covering(&feed->capture, table, &first->start, &fs->hand_over);
@@ -263,6 +235,17 @@ static sluice_status place(struct ms_feed *feed, struct feed_stream *fs, struct 
                    "the feed goes on with another capture instance stream=%s instance=%.128s",
                    fs->origin->name, fs->instance->name);
     }
+    return SLUICE_OK;
+}
+
+static sluice_status place(struct ms_feed *feed, struct feed_stream *fs, struct sluice_error *err)
+{
+    struct ms_lsn needed = feed->position;
+    struct ms_lsn since;
+    if (ms_lsn_take(fs->origin->since, &since) && ms_lsn_compare(&since, &needed) > 0) {
+        needed = since;
+    }
+    SLUICE_TRY(feed->way->choose(feed, fs, &needed, err));
     return ms_feed_version_make(feed, fs, err);
 }
 

@@ -4,55 +4,30 @@
 #include <string.h>
 
 #include "feed.h"
+#include "text.h"
 
 enum { TX_MIN = 1, TX_MAX = 4096, TABLES_AT_ONCE = 200 };
 
 /* ---- statements ---- */
 
-struct text {
-    char *data;
-    size_t size;
-    size_t cap;
-    int failed;
-};
-
-static void add(struct text *t, const char *piece)
-{
-    const size_t n = strlen(piece);
-    if (t->size + n + 1 > t->cap) {
-        const size_t cap = (t->size + n + 1) * 2;
-        char *grown = realloc(t->data, cap);
-        if (grown == NULL) {
-            t->failed = 1;
-            return;
-        }
-        t->data = grown;
-        t->cap = cap;
-    }
-    memcpy(t->data + t->size, piece, n + 1);
-    t->size += n;
-}
-
-static void add_table(struct text *t, const struct ms_instance *instance)
+static void add_table(struct ms_text *t, const struct ms_instance *instance)
 {
     char name[sizeof instance->name + 4];
-    char quoted[2 * sizeof name];
     (void)snprintf(name, sizeof name, "%s_CT", instance->name);
-    (void)sluice_tds_quote(name, quoted, sizeof quoted);
-    add(t, "[cdc].");
-    add(t, quoted);
+    ms_text_add(t, "[cdc].");
+    ms_text_add_name(t, name);
 }
 
 /* ---- how many rows the window has in each table ---- */
 
-static void add_count(const struct ms_feed *feed, struct text *t, uint32_t i, const char *range)
+static void add_count(const struct ms_feed *feed, struct ms_text *t, uint32_t i, const char *range)
 {
     char number[48];
     const struct feed_stream *fs = &feed->streams[i];
     (void)snprintf(number, sizeof number, "SELECT %u AS i, COUNT(*) AS n FROM ", i);
-    add(t, number);
+    ms_text_add(t, number);
     add_table(t, fs->instance);
-    add(t, range);
+    ms_text_add(t, range);
 }
 
 static void make_range(const struct ms_feed *feed, char *out, size_t size)
@@ -73,11 +48,11 @@ static void make_range(const struct ms_feed *feed, char *out, size_t size)
 static sluice_status count_some(struct ms_feed *feed, uint32_t first, uint32_t end, int64_t *total,
                                 struct sluice_error *err)
 {
-    struct text t = {0};
+    struct ms_text t = {0};
     char range[256];
     make_range(feed, range, sizeof range);
     for (uint32_t i = first; i < end; i++) {
-        add(&t, i > first ? " UNION ALL " : "");
+        ms_text_add(&t, i > first ? " UNION ALL " : "");
         add_count(feed, &t, i, range);
     }
     sluice_status status =
@@ -293,7 +268,7 @@ void ms_feed_window_drop(struct ms_feed *feed)
 /* 1 if the instances are those that the window was made for. */
 static sluice_status is_settled(struct ms_feed *feed, int *settled, struct sluice_error *err)
 {
-    int64_t now[3];
+    int64_t now[MS_FINGERPRINT];
     struct ms_lsn max;
     SLUICE_TRY(ms_capture_max(feed->conn, &max, now, err));
     *settled = memcmp(now, feed->capture.fingerprint, sizeof now) == 0;

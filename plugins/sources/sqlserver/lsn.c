@@ -67,6 +67,9 @@ static int take_hex(const char *text, size_t digits, uint8_t *out)
 int ms_lsn_parse(const char *text, struct ms_lsn *out)
 {
     const size_t size = strlen(text);
+    if (size == 20) { /* as `_pos` of change files */
+        return take_hex(text, 20, out->bytes);
+    }
     if (size == 22 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
         return take_hex(text + 2, 20, out->bytes);
     }

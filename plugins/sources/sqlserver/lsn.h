@@ -28,7 +28,7 @@ void ms_lsn_increment(struct ms_lsn *lsn);
 void ms_lsn_format(const struct ms_lsn *lsn, char out[MS_LSN_TEXT]);
 /* 0x… of T-SQL. */
 void ms_lsn_literal(const struct ms_lsn *lsn, char out[MS_LSN_LITERAL]);
-/* Reads either. 0 if it is neither. */
+/* Reads either, or the twenty hex digits alone. 0 if it is none. */
 int ms_lsn_parse(const char *text, struct ms_lsn *out);
 
 /* A datetime of db-lib (days since 1900, 1/300 s) as microseconds since 1970, of whatever zone it is. 0 if NULL. */

@@ -23,6 +23,12 @@ static const struct sluice_option o_batch_rows =
     SLUICE_OPT_RANGE(SLUICE_OPTION_INT, "batch_rows", "8192", SLUICE_OPTION_ADVANCED, 1, 65536,
                      "Rows per batch at most.");
 
+static const char *const captures[] = {"cdc", "change_tracking", NULL};
+static const struct sluice_option o_capture = SLUICE_OPT_ENUM(
+    "capture", "cdc", 0, captures,
+    "How changes are found: cdc reads the change tables of change data capture, each change in its "
+    "order; change_tracking asks what has become of which rows since a version, which needs "
+    "neither SQL Server Agent nor change tables, and knows no states in between.");
 static const char *const befores[] = {"key", "full", NULL};
 static const struct sluice_option o_before_image =
     SLUICE_OPT_ENUM("before_image", "key", 0, befores,
@@ -48,8 +54,8 @@ static const struct sluice_option o_split = SLUICE_OPT_RANGE(
     "pipeline's snapshot settings say otherwise.");
 
 static const struct sluice_option *const options[] = {
-    SLUICE_TDS_OPTIONS, &o_isolation,  &o_fine_times,   &o_clr_types,     &o_pieces,
-    &o_split,           &o_batch_rows, &o_before_image, &o_poll_interval, NULL};
+    SLUICE_TDS_OPTIONS, &o_isolation, &o_fine_times,   &o_clr_types,     &o_pieces, &o_split,
+    &o_batch_rows,      &o_capture,   &o_before_image, &o_poll_interval, NULL};
 
 static const struct sluice_component component = {
     .struct_size = (uint32_t)sizeof component,
@@ -62,7 +68,9 @@ static const struct sluice_component component = {
         "Changes come out of the change tables of change data capture, which the database's owner "
         "enables (sys.sp_cdc_enable_db, sys.sp_cdc_enable_table) and whose capture job is run by "
         "SQL "
-        "Server Agent. A load begins where the job was before it, so that some changes are both in "
+        "Server Agent; or, with capture: change_tracking, out of change tracking (ALTER DATABASE … "
+        "SET CHANGE_TRACKING = ON, ALTER TABLE … ENABLE CHANGE_TRACKING). A load begins where the "
+        "job was before it, so that some changes are both in "
         "the load and behind it: tables need a key by which sinks put them on top.",
     .options = options,
     .source = &ms_source_api,

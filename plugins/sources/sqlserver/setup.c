@@ -20,16 +20,15 @@ static sluice_status take_until(struct sluice_source *src, const struct sluice_s
     int64_t zone = 0;
     src->until = (struct ms_lsn){{0}};
     src->until_us = 0;
-    if (plan->until == NULL || ms_lsn_parse(plan->until, &src->until)) {
+    if (plan->until == NULL || src->way->parse(plan->until, &src->until)) {
         return SLUICE_OK;
     }
     if (ms_time_parse(plan->until, &src->until_us, &has_zone, &zone) && has_zone) {
         return SLUICE_OK;
     }
     return sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
-                            "until %s: neither an LSN like 00000027:00000ac0:0002 (or 0x…) nor a "
-                            "time like 2026-11-23T00:52:34Z",
-                            plan->until);
+                            "until %s: neither %s nor a time like 2026-11-23T00:52:34Z",
+                            plan->until, src->way->position_form);
 }
 
 sluice_status ms_setup_begin(struct sluice_source *src, const struct sluice_source_plan *plan,
@@ -37,7 +36,7 @@ sluice_status ms_setup_begin(struct sluice_source *src, const struct sluice_sour
                              struct ms_lsn *max, struct sluice_error *err)
 {
     int enabled = 0;
-    int64_t fingerprint[3];
+    int64_t fingerprint[MS_FINGERPRINT];
     src->wants_feed = 0;
     src->mode = plan->mode;
     src->once = (plan->flags & SLUICE_PLAN_ONCE) != 0;
@@ -54,16 +53,19 @@ sluice_status ms_setup_begin(struct sluice_source *src, const struct sluice_sour
                                 "the id %s is too long for a shard's", plan->node);
     }
     SLUICE_TRY(take_until(src, plan, err));
-    SLUICE_TRY(ms_capture_enabled(conn, &enabled, err));
+    SLUICE_TRY(src->way->enabled(conn, &enabled, err));
     if (!enabled) {
+        return src->way->disabled(src, err);
+    }
+    if (src->way->snapshots && !src->snapshot_allowed) {
         return sluice_error_set(
             err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_FATAL,
-            "database %s: change data capture is not enabled (hint: a member of sysadmin runs EXEC "
-            "sys.sp_cdc_enable_db there; then EXEC sys.sp_cdc_enable_table for each table)",
-            src->options.server.database);
+            "database %s: %s is read under SNAPSHOT isolation, which the database does not allow "
+            "(hint: ALTER DATABASE [%s] SET ALLOW_SNAPSHOT_ISOLATION ON)",
+            src->options.server.database, src->way->name, src->options.server.database);
     }
-    SLUICE_TRY(ms_capture_max(conn, max, fingerprint, err));
-    SLUICE_TRY(ms_capture_read(conn, capture, err));
+    SLUICE_TRY(src->way->progress(conn, max, fingerprint, err));
+    SLUICE_TRY(src->way->read(conn, capture, err));
     return sluice_failpoint_hit(src->failpoints, "sqlserver.after_max_lsn", err);
 }
 
@@ -118,13 +120,31 @@ void ms_setup_enable(const char *schema_name, const char *table_name, char out[M
                    schema, name);
 }
 
-sluice_status ms_setup_check(const struct sluice_stream_select *select,
+sluice_status ms_setup_check(const struct sluice_source *src,
+                             const struct sluice_stream_select *select,
                              const struct ms_table *table, const struct ms_instance *captured,
                              const char *name, struct sluice_error *err)
 {
-    if (!follows(select)) {
+    return follows(select) ? src->way->admit(select, table, captured, name, err) : SLUICE_OK;
+}
+
+sluice_status ms_setup_check_key(const struct sluice_source *src, const struct ms_stream *stream,
+                                 struct sluice_error *err)
+{
+    if (!src->way->net || (stream->flags & SLUICE_SELECT_CHANGES) == 0 ||
+        stream->desc.key_count > 0) {
         return SLUICE_OK;
     }
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                            "table %s: a column of its key is left out, by which alone %s tells "
+                            "its changes (hint: deliver the whole key)",
+                            stream->name, src->way->name);
+}
+
+sluice_status ms_setup_admit(const struct sluice_stream_select *select,
+                             const struct ms_table *table, const struct ms_instance *captured,
+                             const char *name, struct sluice_error *err)
+{
     if (captured == NULL) {
         char statement[MS_ENABLE_MAX];
         ms_setup_enable(table->schema_name, table->table_name, statement);
@@ -144,6 +164,7 @@ void ms_setup_place(struct ms_stream *s, const struct ms_instance *captured,
         captured->start; /* the instance was there before the load: so it is behind its start */
     ms_lsn_decrement(&at);
     s->load_position = ms_lsn_compare(max, &at) > 0 ? *max : at;
+    ms_version_mark(&s->load_position, captured);
     if ((s->flags & SLUICE_SELECT_LOAD) == 0) {
         return;
     }
@@ -176,8 +197,8 @@ static void set_start(struct sluice_source *src, const struct ms_lsn *max)
     }
 }
 
-static sluice_status find_position_time(struct sluice_source *src, const struct ms_lsn *position,
-                                        struct sluice_tds_conn *conn, struct sluice_error *err)
+sluice_status ms_setup_position_time(struct sluice_tds_conn *conn, const struct ms_lsn *position,
+                                     int64_t *out_us, struct sluice_error *err)
 {
     char at[MS_LSN_LITERAL];
     char sql[256];
@@ -190,7 +211,7 @@ static sluice_status find_position_time(struct sluice_source *src, const struct 
     while (status == SLUICE_OK) {
         status = sluice_tds_fetch(conn, err);
         if (status == SLUICE_OK) {
-            src->position_us = ms_datetime_us(sluice_tds_value(conn, 0));
+            *out_us = ms_datetime_us(sluice_tds_value(conn, 0));
         }
     }
     return status < 0 ? status : SLUICE_OK;
@@ -210,8 +231,8 @@ sluice_status ms_setup_end(struct sluice_source *src, const struct sluice_source
     src->position_us = 0;
     for (uint32_t i = 0; i < plan->resume_count; i++) {
         if (strcmp(plan->resumes[i]->shard_id, src->shard_id) == 0 &&
-            ms_lsn_take(plan->resumes[i]->position, &resume)) {
-            SLUICE_TRY(find_position_time(src, &resume, conn, err));
+            src->way->position_time != NULL && ms_lsn_take(plan->resumes[i]->position, &resume)) {
+            SLUICE_TRY(src->way->position_time(conn, &resume, &src->position_us, err));
         }
     }
     SLUICE_TRY(ms_clock_read(conn, &clock, &zone, err));

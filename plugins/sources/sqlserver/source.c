@@ -1,6 +1,4 @@
 /* Source sqlserver: instance, check, discovery, opening. */
-#include "capture.h"
-#include "check.h"
 #include "feed.h"
 #include "setup.h"
 
@@ -35,6 +33,7 @@ static sluice_status ms_create(const struct sluice_host *host, struct sluice_sou
         SLUICE_BIND(struct ms_options, fine_times, "fine_times"),
         SLUICE_BIND(struct ms_options, clr_types, "clr_types"),
         SLUICE_BIND(struct ms_options, batch_rows, "batch_rows"),
+        SLUICE_BIND(struct ms_options, capture, "capture"),
         SLUICE_BIND(struct ms_options, before_image, "before_image"),
         SLUICE_BIND(struct ms_options, poll_us, "poll_interval"),
         SLUICE_BIND(struct ms_options, pieces, "pieces"),
@@ -49,6 +48,13 @@ static sluice_status ms_create(const struct sluice_host *host, struct sluice_sou
     sluice_status status = sluice_tds_settings_bind(host, &src->options.server, err);
     if (status >= 0) {
         status = sluice_options_bind(host, bindings, &src->options, err);
+    }
+    src->way = src->options.capture == MS_CAPTURE_TRACKING ? &ms_way_tracking : &ms_way_cdc;
+    if (status >= 0 && src->way->net && src->options.before_image == MS_BEFORE_FULL) {
+        status = sluice_error_set(err, SLUICE_E_INVALID, SLUICE_ERROR_FATAL,
+                                  "before_image: full: %s keeps nothing of the old row (hint: "
+                                  "before_image: key, or capture: cdc)",
+                                  src->way->name);
     }
     if (status < 0) {
         ms_destroy(src);
@@ -127,7 +133,11 @@ static sluice_status ms_discover(struct sluice_source *src, sluice_stream_visit 
     struct sluice_tds_conn *conn = NULL;
     int snapshot = 0;
     SLUICE_TRY(ms_connect_and_ask(src, &conn, &snapshot, err));
-    sluice_status status = ms_capture_read_if_any(conn, &d.capture, err);
+    int enabled = 0;
+    sluice_status status = src->way->enabled(conn, &enabled, err);
+    if (status >= 0 && enabled) {
+        status = src->way->read(conn, &d.capture, err);
+    }
     if (status >= 0) {
         status = ms_catalog_tables(conn, discover_table, &d, err);
     }
@@ -163,16 +173,21 @@ static sluice_status open_table(void *vctx, const struct ms_table *table, struct
     }
     o->met[i] = 1;
     const struct ms_instance *captured = ms_capture_newest(&o->d.capture, table->object_id);
-    sluice_status status = ms_setup_check(o->plan->streams[i], table, captured, name, &problem);
+    sluice_status status =
+        ms_setup_check(o->src, o->plan->streams[i], table, captured, name, &problem);
     if (status >= 0) {
         status = ms_stream_make(o->src, table, o->plan->streams[i], captured, o->plan->row_limit,
                                 &s, &problem);
+    }
+    if (status >= 0) {
+        status = ms_setup_check_key(o->src, s, &problem);
     }
     if (status == SLUICE_E_NOMEM) {
         *err = problem;
         return status;
     }
     if (status < 0) {
+        ms_stream_free(s);
         return visit_problem(&o->d, table, name, &problem);
     }
     ms_setup_place(s, captured, &o->max);
@@ -223,6 +238,7 @@ static sluice_status ms_open(struct sluice_source *src, const struct sluice_sour
                              "the database does not allow SNAPSHOT isolation (hint: ALTER "
                              "DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON, or isolation: auto)");
     }
+    src->snapshot_allowed = allowed != 0;
     src->snapshot = allowed && src->options.isolation != MS_ISOLATION_READ_COMMITTED;
     if (status >= 0) {
         status = ms_setup_begin(src, plan, conn, &o.d.capture, &o.max, err);

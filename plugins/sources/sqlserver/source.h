@@ -8,6 +8,9 @@
 #include "tds/conn.h"
 
 enum { MS_PIECES_AUTO = 0, MS_PIECES_ONE = 1, MS_PIECES_MANY = 2 };
+/* How changes are found. */
+enum { MS_CAPTURE_CDC = 0, MS_CAPTURE_TRACKING = 1 };
+
 enum { MS_ISOLATION_AUTO = 0, MS_ISOLATION_SNAPSHOT = 1, MS_ISOLATION_READ_COMMITTED = 2 };
 
 /* What changes bring of the old row. */
@@ -19,6 +22,7 @@ struct ms_options {
     int64_t fine_times; /* SLUICE_TDS_FINE_* */
     int64_t clr_types;  /* SLUICE_TDS_CLR_* */
     int64_t batch_rows;
+    int64_t capture;      /* MS_CAPTURE_* */
     int64_t before_image; /* MS_BEFORE_* */
     int64_t poll_us;      /* longest time between two looks for changes */
     int64_t pieces;       /* MS_PIECES_* */
@@ -59,13 +63,17 @@ struct ms_stream {
     uint32_t cut_count;
 };
 
+struct ms_way;
+
 struct sluice_source {
     const struct sluice_host *host;
     const struct sluice_failpoint_extension *failpoints;
+    const struct ms_way *way; /* of capture */
     struct ms_options options;
     struct ms_stream **streams; /* of open */
     uint32_t stream_count;
-    uint32_t snapshot;  /* reads are under SNAPSHOT */
+    uint32_t snapshot; /* reads are under SNAPSHOT */
+    uint32_t snapshot_allowed;
     uint32_t read_only; /* nobody can change the database */
     uint64_t plan_batch_rows;
     uint64_t plan_batch_bytes;

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "setup.h"
 #include "sluice/array.h"
+#include "way.h"
 
 static sluice_status nomem(struct sluice_error *err)
 {
@@ -149,8 +149,8 @@ static void set_keys(struct ms_stream *s, const struct ms_table *table, const ui
 /* Computed columns are captured as NULL, and others may not be captured at all. */
 static int is_sent(const struct ms_instance *captured, const struct sluice_tds_column *column)
 {
-    return captured == NULL ||
-           (!column->computed && ms_instance_column(captured, column->name) >= 0);
+    return captured == NULL || ((!column->computed || captured->is_table) &&
+                                ms_instance_column(captured, column->name) >= 0);
 }
 
 static sluice_status set_columns(const struct sluice_source *src, struct ms_stream *s,
@@ -300,12 +300,7 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
     s->properties[0] = (struct sluice_pair){"source", "sqlserver"};
     s->properties[1] = (struct sluice_pair){"incarnation", s->incarnation};
     if (captured == NULL) {
-        char statement[MS_ENABLE_MAX];
-        ms_setup_enable(s->schema_name, s->table_name, statement);
-        (void)snprintf(s->unfollowed, sizeof s->unfollowed,
-                       "it is not captured, which %s mends, after EXEC sys.sp_cdc_enable_db if "
-                       "the database has none yet",
-                       statement);
+        src->way->unfollowed(s->schema_name, s->table_name, s->unfollowed, sizeof s->unfollowed);
         s->properties[2] = (struct sluice_pair){"unfollowed", s->unfollowed};
     }
     (void)snprintf(s->incarnation, sizeof s->incarnation, "%lld", (long long)table->object_id);
