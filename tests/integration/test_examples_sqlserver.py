@@ -45,6 +45,20 @@ def test_to_postgresql(engine, erp, target):
     assert "sqlserver_to_postgresql" in engine.cmd("state", "show", str(path), env=env).expect(0).stdout
 
 
+def test_to_postgresql_by_change_tracking(engine, mssql_server, target):
+    path = EXAMPLES / "SQLServer_to_PostgreSQL_change_tracking.yaml"
+    erp = mssql_server.create_database()
+    erp.execute("CREATE TABLE dbo.item (id int NOT NULL PRIMARY KEY, name nvarchar(40) NULL, price decimal(10,2) NULL)",
+                *[f"INSERT INTO dbo.item VALUES ({i}, N'item {i}', {i}.50)" for i in range(1, 30)])
+    mssql.track(erp, "item")
+    env = {**env_of(erp), **target.env()}
+    engine.cmd("check", str(path), env=env).expect(0)
+    engine.run(path, env=env).expect(0)
+    change(erp)
+    engine.run(path, env=env).expect(0)
+    assert mssql.compare(erp, target, "dbo.item", "dbo.item", COLUMNS).rows == 29
+
+
 def test_to_s3(engine, erp, bucket):
     path = EXAMPLES / "SQLServer_to_S3.yaml"
     env = {**env_of(erp), **bucket.env(), "S3_PREFIX": "erp"}

@@ -33,14 +33,15 @@ TABLES = (
 )
 
 
-def setup(db: MssqlDatabase, rows: int = 300) -> None:
+def setup(db: MssqlDatabase, rows: int = 300, captured: bool = True) -> None:
     db.execute(*TABLES)
     with db.server.connect(db.name) as conn, conn.transaction():
         conn.execute("INSERT INTO dbo.account SELECT i, 1000, 'a' || i FROM generate_series(1, 50) i")
         conn.execute("INSERT INTO dbo.doc SELECT i, 't' || i, repeat(md5(i::text), 100), 0 FROM"
                      " generate_series(1, %s) i", [rows])
         conn.execute("""INSERT INTO dbo."x]y'z" SELECT i, 'v' || i FROM generate_series(1, %s) i""", [rows])
-    enable(db, *COLUMNS)
+    if captured:
+        enable(db, *COLUMNS)
 
 
 class Writer(threading.Thread):

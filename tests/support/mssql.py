@@ -32,7 +32,8 @@ def enable(db: MssqlDatabase, *tables: str, schema: str = "dbo", **more: str) ->
 def track(db: MssqlDatabase, *tables: str, schema: str = "dbo") -> None:
     """Change tracking of the database (if it has none yet) and of some tables."""
     if not db.query("SELECT database_id FROM sys.change_tracking_databases"):
-        db.execute(f"ALTER DATABASE [{db.name}] SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS, AUTO_CLEANUP = ON)")
+        db.execute(f"ALTER DATABASE [{db.name}] SET CHANGE_TRACKING = ON (CHANGE_RETENTION = 2 DAYS,"
+                   " AUTO_CLEANUP = ON)")
     for table in tables:
         db.execute(f"ALTER TABLE {schema}.[{table.replace(']', ']]')}] ENABLE CHANGE_TRACKING")
 

@@ -74,6 +74,8 @@ sluice_status ms_tracking_window_next(struct ms_feed *feed, struct sluice_error 
 sluice_status ms_tracking_window_read(struct ms_feed *feed, struct sluice_error *err);
 sluice_status ms_tracking_window_drop(struct ms_feed *feed, struct sluice_error *err);
 
+/* The version behind which a stream's changes are read: the feed's, or that of its load if it is later. */
+int64_t ms_tracking_from(const struct ms_feed *feed, const struct feed_stream *fs);
 /* Makes the statement of a stream's changes, without the version. */
 sluice_status ms_tracking_rows_prepare(struct feed_stream *fs, struct sluice_error *err);
 /* Asks for the rows of a pass. AGAIN = the columns are not those that were planned. */

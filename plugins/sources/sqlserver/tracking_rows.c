@@ -100,11 +100,9 @@ sluice_status ms_tracking_rows_ask(struct ms_feed *feed, const struct ms_trackin
 {
     struct feed_stream *fs = &feed->streams[pass->stream];
     char number[32];
-    int64_t version = 0;
     struct ms_text sql = {0};
     SLUICE_TRY(ms_feed_stream_build(fs, err));
-    (void)ms_version_take(&feed->from, &version);
-    (void)snprintf(number, sizeof number, "%lld", (long long)version);
+    (void)snprintf(number, sizeof number, "%lld", (long long)ms_tracking_from(feed, fs));
     ms_text_add(&sql, fs->columns);
     ms_text_add(&sql, number);
     ms_text_add(&sql, fs->rest);

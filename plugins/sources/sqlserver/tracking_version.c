@@ -58,12 +58,12 @@ int ms_version_parse(const char *text, struct ms_lsn *out)
     if (size == 2 * MS_LSN_BYTES && ms_lsn_parse(text, out)) {
         return ms_version_take(out, &version);
     }
-    if (size == 0 || size > 16 || strspn(text, "0123456789") != size) {
+    if (size == 0 || size > 17 || strspn(text, "0123456789") != size) {
         return 0;
     }
     for (const char *p = text; *p != '\0'; p++) {
         version = version * 10 + (*p - '0');
     }
     *out = ms_version_make(version);
-    return 1;
+    return version < INT64_C(1) << (8 * VERSION_BYTES);
 }

@@ -46,6 +46,19 @@ sluice_status ms_tracking_window_next(struct ms_feed *feed, struct sluice_error 
 
 /* ---- its beginning ---- */
 
+int64_t ms_tracking_from(const struct ms_feed *feed, const struct feed_stream *fs)
+{
+    int64_t from = 0;
+    int64_t version = 0;
+    struct ms_lsn since;
+    (void)ms_version_take(&feed->from, &from);
+    if (ms_lsn_take(fs->origin->since, &since) && ms_version_take(&since, &version) &&
+        version > from) {
+        return version;
+    }
+    return from;
+}
+
 /* When the newest transaction that it sees was committed; 0 without VIEW DATABASE STATE. */
 static int64_t commit_time(const struct ms_feed *feed, int64_t version)
 {
@@ -69,10 +82,8 @@ static int64_t commit_time(const struct ms_feed *feed, int64_t version)
 /* Looks at each stream's table; AGAIN = something is not as it was when its columns were read. */
 static sluice_status look(struct ms_feed *feed, struct ms_lsn *to, struct sluice_error *err)
 {
-    int64_t from = 0;
     uint32_t met = 0;
     int as_it_was = 1;
-    (void)ms_version_take(&feed->from, &from);
     sluice_status status = sluice_tds_query(
         feed->conn, "look at what is tracked",
         "SELECT CHANGE_TRACKING_CURRENT_VERSION() AS version, object_id, begin_version, "
@@ -91,7 +102,7 @@ static sluice_status look(struct ms_feed *feed, struct ms_lsn *to, struct sluice
             as_it_was &= sluice_tds_value(feed->conn, 0).data != NULL &&
                          fs->begun == sluice_tds_number(feed->conn, 2) &&
                          sluice_tds_value(feed->conn, 3).data != NULL &&
-                         sluice_tds_number(feed->conn, 3) <= from;
+                         sluice_tds_number(feed->conn, 3) <= ms_tracking_from(feed, fs);
         }
     }
     if (status < 0) {
@@ -122,12 +133,10 @@ static void add_count(struct ms_text *t, const struct feed_stream *fs, uint32_t 
 static sluice_status count_some(struct ms_feed *feed, uint32_t first, uint32_t end,
                                 struct sluice_error *err)
 {
-    int64_t from = 0;
     struct ms_text t = {0};
-    (void)ms_version_take(&feed->from, &from);
     for (uint32_t i = first; i < end; i++) {
         ms_text_add(&t, i > first ? " UNION ALL " : "");
-        add_count(&t, &feed->streams[i], i, from);
+        add_count(&t, &feed->streams[i], i, ms_tracking_from(feed, &feed->streams[i]));
     }
     sluice_status status =
         t.failed ? sluice_error_set(err, SLUICE_E_NOMEM, 0, "out of memory for a statement")

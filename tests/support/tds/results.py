@@ -59,9 +59,8 @@ def columns(engine: Engine, result: pq.abc.PGresult, query: tsql.Query) -> list[
             out.append(Column(name, said[k]))
         elif row is not None:
             kind = TsqlType(row[0], int(row[1]), int(row[2]) if row[0] in ("decimal", "numeric") else 0, int(row[3]))
-            out.append(
-                Column(name, kind, row[4] == "t" or not direct or loose, row[5] == "t" and direct, row[6] == "t" and direct)
-            )
+            nullable = row[4] == "t" or not direct or loose
+            out.append(Column(name, kind, nullable, row[5] == "t" and direct, row[6] == "t" and direct))
         else:
             out.append(Column(name, guess(result, k)))
     return out

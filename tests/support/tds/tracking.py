@@ -1,8 +1,9 @@
-"""Change tracking of the stand-in: its statements, and CHANGETABLE as a query of the side tables that tracking.sql fills.
+"""Change tracking of the stand-in: its statements, and CHANGETABLE as a query of the side tables of tracking.sql.
 
-What it imitates (Microsoft's documentation, "About change tracking", "CHANGETABLE"): net changes by primary key behind a
-version; I for a key that was inserted since, U for one that was there, D for one that is gone; a new key is D and I; versions
-in the order of commits; TRUNCATE forgets what was tracked and moves the minimum. Column masks and contexts are not kept.
+What it imitates (Microsoft's documentation, "About change tracking", "CHANGETABLE"): net changes by primary key behind
+a version; I for a key that was inserted since, U for one that was there, D for one that is gone; a new key is D and I;
+versions in the order of commits; TRUNCATE forgets what was tracked and moves the minimum. Column masks and contexts are
+not kept.
 """
 
 from __future__ import annotations
@@ -96,13 +97,14 @@ def _changes(engine: Engine, schema: str, name: str, since: str) -> str:
     engine.allow(named, "VIEW CHANGE TRACKING")
     if since.startswith("@"):
         since = engine.variable(since.lower())[1] or "NULL"
-    kept = engine.values("SELECT side, array_to_json(keys)::text, tds.ct_list(keys, 's.') FROM tds.ct_tables"
-                         " WHERE relid = to_regclass($1)", [named.sql])
+    kept = engine.values(
+        "SELECT side, tds.ct_list(keys, 's.') FROM tds.ct_tables WHERE relid = to_regclass($1)", [named.sql]
+    )
     if not kept:
-        if not engine.values("SELECT 1 WHERE to_regclass($1) IS NOT NULL", [named.sql])[:1]:
+        if not engine.values("SELECT 1 WHERE to_regclass($1) IS NOT NULL", [named.sql]):
             raise ServerError(f"Invalid object name '{named.plain}'.", 208, 16, 1, "batch")
         raise ServerError(f"Change tracking is not enabled on table '{named.plain}'.", 22105, 16, 1, "batch")
-    side, _, keys = kept[0]
+    side, keys = kept[0]
     behind = "" if since.upper() == "NULL" else f" AND c.version > {int(since)}"
     return (
         '(SELECT max(c.version) AS "SYS_CHANGE_VERSION",'
@@ -110,6 +112,7 @@ def _changes(engine: Engine, schema: str, name: str, since: str) -> str:
         " CASE WHEN (array_agg(s.tds_op ORDER BY s.tds_order DESC))[1] = 'D' THEN 'D' WHEN bool_or(s.tds_op = 'I')"
         " THEN 'I' ELSE 'U' END AS \"SYS_CHANGE_OPERATION\","
         ' NULL::bytea AS "SYS_CHANGE_COLUMNS", NULL::bytea AS "SYS_CHANGE_CONTEXT",'
-        f" {keys} FROM tds.{quoted(side or '')} s JOIN tds.ct_commits c ON c.xid = s.tds_xid WHERE c.version IS NOT NULL"
+        f" {keys} FROM tds.{quoted(side or '')} s JOIN tds.ct_commits c ON c.xid = s.tds_xid"
+        " WHERE c.version IS NOT NULL"
         f"{behind} GROUP BY {keys})"
     )

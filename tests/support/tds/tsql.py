@@ -502,6 +502,12 @@ def _type_of(node: exp.Expression) -> TsqlType | str | None:
         return TsqlType("binary", 10)
     if isinstance(node, exp.Dot):
         return _type_of(node.expression)
+    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Select) and len(node.this.expressions) == 1:
+        return _type_of(node.this.expressions[0])
+    if isinstance(node, exp.Sum):
+        summed = _type_of(node.this)
+        name = summed.name if isinstance(summed, TsqlType) else ""
+        return summed if name == "bigint" else TsqlType("int") if name in ("tinyint", "smallint", "int") else None
     if isinstance(node, exp.Count):
         return TsqlType("bigint" if node.args.get("big_int") else "int")
     if isinstance(node, exp.Anonymous) and node.name.lower() in ("sysutcdatetime", "sysdatetime"):

@@ -13,6 +13,7 @@
 #include "sluice/array.h"
 #include "sluice/build.h"
 #include "sqlserver/value.h"
+#include "tracking.h"
 
 /* ---- positions ---- */
 
@@ -41,6 +42,45 @@ static void lsn_texts(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_false(ms_lsn_parse(bad[i], &other));
     }
+}
+
+/* Versions of change tracking: they sort as numbers, a mark stands behind its version and before the next one. */
+static void versions(void **state)
+{
+    static const int64_t ascending[] = {0, 1, 255, 256, 4294967296, 72057594037927935};
+    struct ms_lsn last = {{0}};
+    struct ms_lsn other;
+    int64_t version = -1;
+    char text[MS_LSN_TEXT];
+    (void)state;
+    assert_false(ms_version_take(&last, &version));
+    for (size_t i = 0; i < sizeof ascending / sizeof ascending[0]; i++) {
+        struct ms_lsn at = ms_version_make(ascending[i]);
+        const struct ms_instance begun = {.is_table = 1, .begin_version = ascending[i]};
+        const struct ms_instance later = {.is_table = 1, .begin_version = ascending[i] + 1};
+        const struct ms_instance captured = {.begin_version = ascending[i]};
+        assert_true(ms_lsn_compare(&last, &at) < 0);
+        ms_version_format(&at, text);
+        assert_true(ms_version_parse(text, &other));
+        assert_int_equal(ms_lsn_compare(&at, &other), 0);
+        ms_version_mark(&at, &later);
+        ms_version_mark(&at, &captured);
+        assert_false(ms_version_is_marked(&at));
+        ms_version_mark(&at, &begun);
+        assert_true(ms_version_is_marked(&at));
+        assert_true(ms_version_take(&at, &version));
+        assert_int_equal(version, ascending[i]);
+        last = at;
+    }
+    assert_true(ms_version_parse("43540000000000000900", &other));
+    assert_true(ms_version_take(&other, &version));
+    assert_int_equal(version, 9);
+    assert_false(ms_version_parse("00000027:00000ac0:0002", &other));
+    assert_false(ms_version_parse("00000027000000000900", &other));
+    assert_false(ms_version_parse("", &other));
+    assert_false(ms_version_parse("-1", &other));
+    assert_true(ms_lsn_parse("0000002700000ac00002", &other));
+    assert_false(ms_version_take(&other, &version));
 }
 
 static void lsn_neighbours(void **state)
@@ -303,7 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lsn_texts), cmocka_unit_test(lsn_neighbours), cmocka_unit_test(times),
         cmocka_unit_test(integers),  cmocka_unit_test(decimals),       cmocka_unit_test(texts),
-        cmocka_unit_test(moments),   cmocka_unit_test(quoting),
+        cmocka_unit_test(moments),   cmocka_unit_test(quoting),        cmocka_unit_test(versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
