@@ -7,7 +7,7 @@ import time
 import pytest
 from fault.test_pg_t02_failpoints import TableScene
 from fault.test_t02_failpoints import ACTIONS, ALL, KILLED
-from support.mssql import MsReplica, ToMs
+from support.mssql import MsReplica, ToMs, track
 from support.msload import COLUMNS, MsLoad, setup
 from support.score import Score
 
@@ -44,13 +44,17 @@ def test_failpoint_into_sql_server(release_engine, db, ms, name, sets):
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("way", ["cdc", "change_tracking"])
 @pytest.mark.parametrize("name", SOURCE)
-def test_failpoint_out_of_sql_server(release_engine, ms, target, name):
+def test_failpoint_out_of_sql_server(release_engine, ms, target, name, way):
     """Under writers; then the next run makes both databases equal."""
-    setup(ms, rows=200)
-    with Score("T2", name) as score:
+    setup(ms, rows=200, captured=way == "cdc")
+    if way != "cdc":
+        track(ms, *COLUMNS)
+    with Score("T2", f"{name} {way}") as score:
         for action in ACTIONS[ALL[name]]:
-            pipe = MsReplica(release_engine, ms, target, name=f"{action}_{ms.name[-10:]}", write={"mode": "replace"})
+            pipe = MsReplica(release_engine, ms, target, name=f"{action}_{ms.name[-10:]}", write={"mode": "replace"},
+                             source={"capture": way})
             with MsLoad(ms, writers=2, seed=1, rate=40):
                 reached = 0
                 for passage in (1, 2):

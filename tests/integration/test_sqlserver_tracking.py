@@ -6,7 +6,7 @@ import re
 
 import pytest
 from support import mssql
-from support.mssql import MsReplica, track, version
+from support.mssql import MsReplica, ToMs, track, version
 from support.tds import MssqlServer
 
 TRACKED = {"capture": "change_tracking"}
@@ -252,6 +252,46 @@ def test_what_is_refused(replica, ms):
     assert "deliver the whole key" in copy.once(rc=None).output
 
 
+def test_changes_alone(replica, ms, target):
+    """cdc_only: from the version at the start on, of tables whose tracking began earlier, and right there."""
+    ms.execute(TABLE, "CREATE TABLE dbo.u (id int NOT NULL PRIMARY KEY, v int NULL)")
+    track(ms, "t")
+    ms.execute(row(1))
+    track(ms, "u")
+    copy = replica(mode="cdc_only")
+    for i in range(2, 4):
+        copy.once()
+        ms.execute(row(i), f"INSERT INTO dbo.u VALUES ({i}, 0)", "UPDATE dbo.u SET v = v + 1")
+    copy.once()
+    assert target.query("SELECT id FROM dbo.t ORDER BY 1") == [(2,), (3,)]
+    assert target.query("SELECT id, v FROM dbo.u ORDER BY 1") == [(2, 2), (3, 1)]
+
+
+def test_into_sql_server(engine, ms, mssql_server):
+    """The same keys and foreign keys at the target, which has none that can be deferred."""
+    two_tables(ms)
+    to = mssql_server.create_database()
+    copy = ToMs(engine, ms, to, source=TRACKED)
+    try:
+        copy.once()
+        to.execute("ALTER TABLE dbo.child ADD FOREIGN KEY (parent_id) REFERENCES dbo.parent",
+                   "ALTER TABLE dbo.aside ADD FOREIGN KEY (child_id) REFERENCES dbo.child")
+        ms.execute(*(f"INSERT INTO dbo.parent VALUES ({i}, N'p{i}')" for i in range(9)),
+                   *(f"INSERT INTO dbo.child VALUES ({i}, {i}, {i})" for i in range(9)),
+                   "INSERT INTO dbo.aside VALUES (1, 1, 1), (2, 2, 2)",
+                   "UPDATE dbo.parent SET name = N'later' WHERE id = 2")
+        copy.once()
+        ms.execute("INSERT INTO dbo.parent VALUES (50, N'new')", "UPDATE dbo.child SET parent_id = 50 WHERE id < 3",
+                   "DELETE FROM dbo.parent WHERE id < 3", "DELETE FROM dbo.aside WHERE id = 1",
+                   "DELETE FROM dbo.child WHERE id = 1", "UPDATE dbo.aside SET id = 20 WHERE id = 2")
+        copy.once()
+        for table, columns in (("parent", "id, name"), ("child", "id, parent_id, n"), ("aside", "id, child_id, u")):
+            text = f"SELECT {columns} FROM dbo.{table} ORDER BY id"
+            assert ms.query(text) == to.query(text), table
+    finally:
+        copy.close()
+
+
 def test_without_commit_times(replica, ms, target):
     """VIEW DATABASE STATE is not needed: times of commits are NULL then."""
     ms.execute(TABLE, row(1))
@@ -277,3 +317,46 @@ def test_another_way_of_capture_is_told(replica, ms, target):
     document["sources"]["src"]["config"]["capture"] = "cdc"
     copy.engine.write(document, copy.path.name)
     assert "option capture was another" in copy.once(rc=3).output
+
+
+@pytest.mark.parametrize("rows", [None, 5], ids=["whole", "in parts"])
+def test_a_table_that_is_altered_inside_of_a_window(replica, ms, target, rows):
+    """Its rows are no longer as of the window's moment: nothing of the window counts, and it is read anew."""
+    ms.execute(TABLE, *[row(i) for i in range(1, 21)], "CREATE TABLE dbo.a (id int NOT NULL PRIMARY KEY)")
+    track(ms, "a", "t")
+    copy = replica(schema="evolve")
+    if rows:
+        document = copy.document()
+        document["sources"]["src"]["batch"] = {"rows": rows}
+        copy.engine.write(document, copy.path.name)
+    copy.once()
+    ms.execute("INSERT INTO dbo.a VALUES (1), (2), (3), (4), (5), (6)", "UPDATE dbo.t SET n = n + 1", row(21))
+    gate = ms.server.hang_on(r"FROM CHANGETABLE.*LEFT JOIN \[dbo\]\.\[t\]")
+    run = copy.start()
+    copy.wait_for(lambda: not any(fault.times for fault in ms.server.faults), "the window", run)
+    ms.execute("ALTER TABLE dbo.t ALTER COLUMN n bigint NULL", "ALTER TABLE dbo.t ADD extra int NULL",
+               "UPDATE dbo.t SET n = 5000000000, extra = 1 WHERE id = 3", "DELETE FROM dbo.t WHERE id = 4")
+    gate.set()
+    copy.wait_for(lambda: copy.epochs() > 0, "a change", run)
+    run.terminate()
+    run.wait(60).expect(0)
+    copy.once()
+    assert copy.compare_to("t", (*COLUMNS, "extra")).rows == 20
+    assert copy.compare_to("a", ("id",)).rows == 6
+
+
+def test_lag_and_status(replica, ms):
+    ms.execute(TABLE, row(1))
+    track(ms, "t")
+    copy = replica()
+    copy.once()
+    ms.execute(row(2))
+    copy.once()
+    show = lambda: copy.engine.cmd("state", "show", str(copy.path)).expect(0).stdout  # noqa: E731
+    assert "(at 1 of 1" in show(), show()
+    ms.execute(row(3))
+    ms.behind("UPDATE tds.ct_commits SET at = to_char(now() AT TIME ZONE 'UTC' - interval '25 hours',"
+              " 'YYYY-MM-DD HH24:MI:SS.MS') WHERE version = 2 RETURNING 1")
+    assert "1500 minutes behind; change tracking keeps changes for 2880" in show(), show()
+    told = copy.once().stderr
+    assert "1500 minutes behind, and change tracking keeps changes for 2880" in told, told

@@ -195,6 +195,9 @@ static void set_start(struct sluice_source *src, const struct ms_lsn *max)
             any = 1;
         }
     }
+    for (uint32_t i = 0; i < src->stream_count; i++) {
+        ms_version_join(&src->start, &src->streams[i]->load_position);
+    }
 }
 
 sluice_status ms_setup_position_time(struct sluice_tds_conn *conn, const struct ms_lsn *position,

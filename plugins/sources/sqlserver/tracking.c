@@ -413,8 +413,11 @@ static void look_at_lag(struct ms_feed *feed)
     const struct sluice_host *host = feed->src->host;
     struct sluice_error err = SLUICE_ERROR_INIT;
     const int64_t now = host->now_us(host->ctx, SLUICE_CLOCK_MONOTONIC);
-    if (feed->tracking->met_us == 0 || ms_lsn_compare(&feed->delivered, &feed->max) >= 0) {
+    const int behind = ms_lsn_compare(&feed->delivered, &feed->max) < 0;
+    if (feed->tracking->met_us == 0 || !behind) {
         feed->tracking->met_us = now;
+    }
+    if (!behind) {
         feed->retention_told = 0;
         return;
     }

@@ -27,6 +27,8 @@ struct ms_lsn ms_version_make(int64_t version);
 int ms_version_take(const struct ms_lsn *position, int64_t *version);
 /* Marks the position if the table's tracking began there; positions of change data capture stay. */
 void ms_version_mark(struct ms_lsn *position, const struct ms_instance *instance);
+/* Marks it if `other` is of the same version and marked. */
+void ms_version_join(struct ms_lsn *position, const struct ms_lsn *other);
 int ms_version_is_marked(const struct ms_lsn *position);
 void ms_version_format(const struct ms_lsn *position, char out[MS_LSN_TEXT]);
 /* "1234", or a position as `_pos` of change files. 0 if it is neither. */

@@ -39,6 +39,15 @@ void ms_version_mark(struct ms_lsn *position, const struct ms_instance *instance
     }
 }
 
+void ms_version_join(struct ms_lsn *position, const struct ms_lsn *other)
+{
+    int64_t version = 0;
+    if (ms_version_take(position, &version) &&
+        memcmp(position->bytes, other->bytes, AT_MARK) == 0 && ms_version_is_marked(other)) {
+        position->bytes[AT_MARK] = 1;
+    }
+}
+
 int ms_version_is_marked(const struct ms_lsn *position)
 {
     return position->bytes[AT_MARK] != 0;

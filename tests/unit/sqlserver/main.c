@@ -70,6 +70,10 @@ static void versions(void **state)
         assert_true(ms_version_is_marked(&at));
         assert_true(ms_version_take(&at, &version));
         assert_int_equal(version, ascending[i]);
+        ms_version_join(&last, &at);
+        assert_true(i == 0 || ms_version_is_marked(&last)); /* of another version: as it was */
+        ms_version_join(&other, &at);
+        assert_int_equal(ms_lsn_compare(&at, &other), 0);
         last = at;
     }
     assert_true(ms_version_parse("43540000000000000900", &other));
