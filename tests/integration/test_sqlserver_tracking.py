@@ -360,3 +360,20 @@ def test_lag_and_status(replica, ms):
     assert "1500 minutes behind; change tracking keeps changes for 2880" in show(), show()
     told = copy.once().stderr
     assert "1500 minutes behind, and change tracking keeps changes for 2880" in told, told
+
+
+def test_a_definition_that_changed_is_read_anew(replica, ms, target):
+    """3961: the transaction is gone, and the window with it."""
+    ms.execute(TABLE, row(1))
+    track(ms, "t")
+    copy = replica()
+    copy.once()
+    ms.execute(row(2), row(3), "DELETE FROM dbo.t WHERE id = 1")
+    fault = ms.server.fail_on(
+        r"FROM CHANGETABLE.*LEFT JOIN \[dbo\]\.\[t\]", 3961,
+        f"Snapshot isolation transaction failed in database '{ms.name}' because the object accessed by the statement has"
+        " been modified by a DDL statement in another concurrent transaction since the start of this transaction.",
+        ends="transaction", times=2)
+    copy.once()
+    assert fault.times == 0
+    assert copy.compare_to("t", COLUMNS).rows == 2
