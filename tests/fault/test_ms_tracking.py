@@ -84,7 +84,7 @@ def test_windows_are_of_one_moment(make, ms, target):
     with Score("T9", "sqlserver (change tracking) -> pg, 4 writers") as score:
         with MsLoad(ms, writers=4, seed=SEED, rate=100):
             replica.wait_epochs(replica.epochs() + 1, run)
-            while replica.epochs() < 25:
+            while replica.epochs() < 60:
                 assert sleep_or_end(run, 0.05), run.wait().describe()
                 off = target.query("SELECT a.id FROM dbo.account a LEFT JOIN (SELECT account_id, sum(amount) AS amount"
                                    " FROM dbo.transfer GROUP BY 1) t ON t.account_id = a.id WHERE a.balance <> 1000 +"
