@@ -129,9 +129,9 @@ END $$;
 -- ---- tables that are altered or dropped
 
 CREATE FUNCTION tds.note_modified() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
-  INSERT INTO tds.modified SELECT DISTINCT objid, to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')
+  INSERT INTO tds.modified SELECT objid, to_char(max(clock_timestamp()) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.MS')
     FROM pg_event_trigger_ddl_commands() WHERE object_type IN ('table', 'table column') AND schema_name NOT LIKE 'pg\_temp%'
-    ON CONFLICT (relid) DO UPDATE SET at = excluded.at;
+    GROUP BY objid ON CONFLICT (relid) DO UPDATE SET at = excluded.at;
 END $$;
 CREATE FUNCTION tds.note_dropped() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
   PERFORM tds.ct_drop(t.relid) FROM pg_event_trigger_dropped_objects() d JOIN tds.ct_tables t ON t.relid = d.objid
