@@ -371,8 +371,8 @@ def test_a_definition_that_changed_is_read_anew(replica, ms, target):
     ms.execute(row(2), row(3), "DELETE FROM dbo.t WHERE id = 1")
     fault = ms.server.fail_on(
         r"FROM CHANGETABLE.*LEFT JOIN \[dbo\]\.\[t\]", 3961,
-        f"Snapshot isolation transaction failed in database '{ms.name}' because the object accessed by the statement has"
-        " been modified by a DDL statement in another concurrent transaction since the start of this transaction.",
+        f"Snapshot isolation transaction failed in database '{ms.name}' because the object accessed by the statement"
+        " has been modified by a DDL statement in another concurrent transaction since the start of this transaction.",
         ends="transaction", times=2)
     copy.once()
     assert fault.times == 0
