@@ -216,8 +216,8 @@ static int rank(enum mssink_form form)
 static int becomes_text(const struct mssink_type *from, const struct mssink_type *to)
 {
     enum { DIGITS = 41 }; /* of a decimal(38, s): its sign, point and a zero before that */
-    const int plain = rank(from->form) > 0 || from->form == MSSINK_FORM_DECIMAL ||
-                      from->form == MSSINK_FORM_DATE;
+    const int plain =
+        rank(from->form) > 0 || from->form == MSSINK_FORM_DECIMAL || from->form == MSSINK_FORM_DATE;
     const int32_t width = to->form == MSSINK_FORM_UTF16 ? 2 : 1;
     const int text = to->form == MSSINK_FORM_UTF16 || to->form == MSSINK_FORM_CHARS;
     return plain && text && (to->max_length < 0 || to->max_length >= DIGITS * width);
