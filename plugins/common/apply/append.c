@@ -412,7 +412,7 @@ static sluice_status note_tx(struct appender *a, struct sluice_apply_change *c,
     return SLUICE_OK;
 }
 
-/* A value for a letter; one that cannot be encoded as its own bytes, where it has some. */
+/* A value for a letter; one that cannot be encoded as its text. */
 static void refused_value(const struct appender *a, uint32_t column, int old,
                           struct sluice_apply_buffer *value, struct sluice_apply_buffer *json)
 {
@@ -429,11 +429,7 @@ static void refused_value(const struct appender *a, uint32_t column, int old,
         d->json(a->table, column, &field, json);
     }
     else {
-        struct sluice_bytes raw = {"", 0};
-        if (view->offsets != NULL) {
-            raw = sluice_view_bytes(view, a->row);
-        }
-        sluice_apply_buffer_json(json, raw.data, raw.size);
+        sluice_apply_buffer_view_json(json, view, a->row);
     }
 }
 

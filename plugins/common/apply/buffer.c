@@ -1,5 +1,7 @@
 #include "apply/buffer.h"
 
+#include "sluice/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +56,18 @@ void sluice_apply_buffer_json(struct sluice_apply_buffer *buffer, const char *te
         }
     }
     sluice_apply_buffer_text(buffer, "\"");
+}
+
+void sluice_apply_buffer_view_json(struct sluice_apply_buffer *buffer,
+                                   const struct sluice_view *view, int64_t i)
+{
+    char room[SLUICE_TEXT_MAX];
+    struct sluice_bytes text = {"", 0};
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    if (sluice_view_text(view, i, room, &text, &ignored) < 0) {
+        text = (struct sluice_bytes){"", 0}; /* a list or a struct */
+    }
+    sluice_apply_buffer_json(buffer, text.data, (size_t)text.size);
 }
 
 void sluice_apply_buffer_free(struct sluice_apply_buffer *buffer)

@@ -123,7 +123,7 @@ static sluice_status find_stream(struct sluice_pgsink_lane *lane, const struct s
                                 "changes of a stream that did not begin");
     }
     *out = stream;
-    if (sluice_pgsink_is_quarantined(lane->sink, stream->desc->name)) {
+    if (sluice_apply_is_aside(&lane->sink->tallies, stream->desc->name)) {
         return SLUICE_OK;
     }
     /* What the load left is of its own table, maybe a shadow. */
@@ -205,25 +205,6 @@ static sluice_status apply(struct sluice_pgsink_lane *lane, const struct sluice_
 
 /* ---- failures ---- */
 
-static int is_for_good(const struct sluice_error *err)
-{
-    if ((err->flags & (SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_FATAL)) != 0) {
-        return 0;
-    }
-    switch (err->status) {
-    case SLUICE_E_DATA:
-    case SLUICE_E_SCHEMA:
-    case SLUICE_E_PERMISSION:
-    case SLUICE_E_NOT_FOUND:
-    case SLUICE_E_LIMIT:
-    case SLUICE_E_UNSUPPORTED:
-    case SLUICE_E_INVALID:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 /* The lane is of no use until abort. A table that fails for good may be set aside: the epoch comes again
  * without it. */
 static sluice_status fail(struct sluice_pgsink_lane *lane, struct sluice_error *err,
@@ -234,11 +215,11 @@ static sluice_status fail(struct sluice_pgsink_lane *lane, struct sluice_error *
         err->flags |= SLUICE_ERROR_RETRYABLE;
     }
     if (lane->bad_stream != NULL && lane->sink->on_table_error == SLUICE_TABLES_QUARANTINE &&
-        is_for_good(err)) {
+        sluice_apply_is_for_good(err)) {
         sluice_log(lane->sink->host, SLUICE_LOG_ERROR,
                    "the table is set aside, others go on stream=%s error=\"%s\"", lane->bad_stream,
                    err->message);
-        sluice_pgsink_quarantine_plan(lane->sink, lane->bad_stream, err->message);
+        sluice_apply_aside_plan(&lane->sink->tallies, lane->bad_stream, err->message);
         err->flags |= SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_EPOCH_ABORTED;
         err->status = SLUICE_E_IO;
         return err->status;
@@ -299,7 +280,7 @@ static sluice_status take_schema(struct sluice_pgsink_lane *lane, const struct s
         return sluice_error_set(err, SLUICE_E_STATE, SLUICE_ERROR_FATAL,
                                 "a version of a stream that did not begin");
     }
-    if (sluice_pgsink_is_quarantined(lane->sink, stream->desc->name)) {
+    if (sluice_apply_is_aside(&lane->sink->tallies, stream->desc->name)) {
         return SLUICE_OK;
     }
     sluice_status status = sluice_pgsink_ddl_plan(lane->sink, lane->conn, stream, NULL, &ddl, err);
@@ -342,13 +323,13 @@ static sluice_status write_batch(struct sluice_pgsink_lane *lane, const struct s
         return SLUICE_OK;
     }
     SLUICE_TRY(find_stream(lane, batch, &stream, err));
-    if (sluice_pgsink_is_quarantined(lane->sink, stream->desc->name)) {
+    if (sluice_apply_is_aside(&lane->sink->tallies, stream->desc->name)) {
         return SLUICE_OK;
     }
     const struct sluice_apply_taking taking = {
         .applied = {lane->claim.applied, lane->claim.applied_size},
         .now_us = lane->sink->host->now_us(lane->sink->host->ctx, SLUICE_CLOCK_WALL),
-        .keep_refused = lane->sink->on_row_error != SLUICE_ROWS_STOP};
+        .keep_refused = lane->sink->tallies.on_row_error != SLUICE_ROWS_STOP};
     if (sluice_apply_log_append(&lane->log, &stream->apply, batch, &taking, err) < 0) {
         sluice_pgsink_blame(lane, stream->desc->name);
         return err->status;
@@ -386,7 +367,7 @@ static void settle(struct sluice_pgsink_lane *lane)
         }
     }
     if (lane->pending) {
-        sluice_pgsink_quarantine_done(lane->sink);
+        sluice_apply_aside_done(&lane->sink->tallies);
     }
 }
 
@@ -426,7 +407,7 @@ sluice_status sluice_pgsink_changes_commit(struct sluice_pgsink_lane *lane,
                                 "the lane failed and was not aborted");
     }
     lane->epoch = commit->epoch;
-    lane->pending = sluice_pgsink_quarantine_pending(lane->sink);
+    lane->pending = sluice_apply_aside_pending(&lane->sink->tallies);
     sluice_status status = commit_again(lane, commit, err);
     if (status >= 0) {
         lane->in_tx = 0;

@@ -201,7 +201,7 @@ static sluice_status read_quarantined(struct sluice_sink *sink, struct sluice_pg
                                  &result, err);
     }
     for (int i = 0; status >= 0 && i < PQntuples(result); i++) {
-        sluice_pgsink_quarantine_settle(sink, PQgetvalue(result, i, 0), PQgetvalue(result, i, 1));
+        sluice_apply_aside(&sink->tallies, PQgetvalue(result, i, 0), PQgetvalue(result, i, 1));
     }
     PQclear(result);
     sluice_pg_text_free(&sql);

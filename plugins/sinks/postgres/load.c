@@ -312,7 +312,7 @@ sluice_status sluice_pgsink_load_begin(struct sluice_sink *sink,
         sluice_pgsink_rollback(conn);
     }
     if (status >= 0) {
-        sluice_pgsink_quarantine_settle(sink, stream->desc->name, NULL);
+        sluice_apply_aside(&sink->tallies, stream->desc->name, NULL);
         stream->loading = 1;
         stream->run_table = 1;
     }

@@ -426,7 +426,7 @@ sluice_status sluice_pgsink_load_write(struct sluice_pgsink_load_lane *lane,
         const int64_t rows = batch->array.length;
         int64_t from = 0;
         status = set_views(lane, batch, err);
-        if (status >= 0 && lane->sink->on_row_error == SLUICE_ROWS_STOP) {
+        if (status >= 0 && lane->sink->tallies.on_row_error == SLUICE_ROWS_STOP) {
             status = copy_begin(lane, err);
             if (status >= 0) {
                 status = copy_rows(lane, &from, rows, err);

@@ -405,55 +405,30 @@ static sluice_status apply_parts(struct sluice_pgsink_lane *lane, struct ordered
 
 static sluice_status refuse(struct sluice_pgsink_lane *lane, size_t index, struct sluice_error *err)
 {
-    const struct sluice_apply_log *log = &lane->log;
-    const struct sluice_apply_change *c = &log->changes[index];
-    const struct sluice_pgsink_stream *stream = sluice_pgsink_stream_of(log, c->table);
-    const struct sluice_bytes pos = sluice_apply_change_pos(log, c);
-    struct sluice_apply_buffer row = {0};
-    struct sluice_apply_buffer key = {0};
-    char hex[96] = "";
-    if (pos.size * 2 < sizeof hex) {
-        sluice_hex_encode(pos.data, pos.size, hex);
-    }
-    if (c->op == 'X') {
-        sluice_apply_buffer_text(&row, (const char *)log->arena + c->after + 4);
-        const char *why = (const char *)log->arena + c->before + 4;
-        (void)sluice_error_set(err, SLUICE_E_DATA, SLUICE_ERROR_ROW_LEVEL, "%s", why + 6);
-        (void)snprintf(err->sqlstate, sizeof err->sqlstate, "%.5s", why);
-    }
-    else {
-        const uint64_t tuple = c->after != SLUICE_APPLY_NONE ? c->after : c->before;
-        sluice_apply_tuple_json(log, &stream->apply, tuple, 0, &row);
-        if (c->before != SLUICE_APPLY_NONE) {
-            sluice_apply_tuple_json(log, &stream->apply, c->before, stream->table->key_count > 0,
-                                    &key);
-            sluice_apply_buffer_add(&key, "", 1);
-        }
-    }
-    sluice_apply_buffer_add(&row, "", 1);
+    const struct sluice_apply_change *c = &lane->log.changes[index];
+    const struct sluice_pgsink_stream *stream = sluice_pgsink_stream_of(&lane->log, c->table);
+    struct sluice_apply_letter letter;
     uint64_t open = 0;
     for (uint32_t i = 0; lane->refused != NULL && i < lane->refused_cap; i++) {
         open += lane->refused[i];
     }
+    SLUICE_TRY(sluice_apply_letter_make(&lane->log, c, &letter, err));
     const struct sluice_pgsink_refused refused = {.stream = stream->desc->name,
                                                   .target = stream->table->quoted,
                                                   .shard = lane->shard,
                                                   .epoch = lane->epoch,
-                                                  .op = (char)c->source_op,
-                                                  .position = hex,
-                                                  .seq = c->seq,
-                                                  .key = (const char *)key.data,
-                                                  .row = (const char *)row.data,
+                                                  .op = letter.op,
+                                                  .position = letter.position,
+                                                  .seq = letter.seq,
+                                                  .key = (const char *)letter.key.data,
+                                                  .row = (const char *)letter.row.data,
                                                   .write = &stream->write.write,
                                                   .open = open};
-    sluice_status status = row.failed || key.failed
-                               ? nomem(err)
-                               : sluice_pgsink_refuse(lane->sink, lane->conn, &refused, err);
+    const sluice_status status = sluice_pgsink_refuse(lane->sink, lane->conn, &refused, err);
     if (status >= 0) {
         sluice_pgsink_count_refused(lane, c->table);
     }
-    sluice_apply_buffer_free(&row);
-    sluice_apply_buffer_free(&key);
+    sluice_apply_letter_free(&letter);
     return status;
 }
 
@@ -520,7 +495,7 @@ sluice_status sluice_pgsink_ordered_apply(struct sluice_pgsink_lane *lane, size_
 {
     struct sluice_pgsink_advance advance = {0};
     struct ordered *o = NULL;
-    const int stop = lane->sink->on_row_error == SLUICE_ROWS_STOP;
+    const int stop = lane->sink->tallies.on_row_error == SLUICE_ROWS_STOP;
     SLUICE_TRY(ready(lane, &o, err));
     lane->pipe.failed = SLUICE_PGSINK_TAG_OTHER;
     lane->pipe.sent_commit = 0;

@@ -19,20 +19,6 @@ int sluice_pgsink_is_row_error(const struct sluice_error *err)
     return 0;
 }
 
-/* What replaying the letter means: insert (a row of a history), soft:COLUMN, ignore or hard (deletes). */
-static sluice_status put_how(const struct sluice_write *w, struct sluice_pg_text *out,
-                             struct sluice_error *err)
-{
-    sluice_pg_text_add(out, w->mode == SLUICE_WRITE_HISTORY       ? "insert"
-                            : w->deletes == SLUICE_DELETES_IGNORE ? "ignore"
-                            : w->deletes == SLUICE_DELETES_SOFT   ? "soft:"
-                                                                  : "hard");
-    if (w->mode != SLUICE_WRITE_HISTORY && w->deletes == SLUICE_DELETES_SOFT) {
-        sluice_pg_text_add(out, w->soft_column);
-    }
-    return sluice_pg_text_check(out, err);
-}
-
 static sluice_status put_letter(struct sluice_sink *sink, struct sluice_pg_conn *conn,
                                 const struct sluice_pgsink_refused *r, const char *sqlstate,
                                 const char *message, struct sluice_error *err)
@@ -42,8 +28,8 @@ static sluice_status put_letter(struct sluice_sink *sink, struct sluice_pg_conn 
     char op[2] = {r->op, '\0'};
     char epoch[24];
     char seq[24];
-    struct sluice_pg_text how = {0};
-    SLUICE_TRY(put_how(r->write, &how, err));
+    struct sluice_apply_buffer how = {0};
+    sluice_apply_letter_how(r->write, &how);
     (void)snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)r->epoch);
     (void)snprintf(seq, sizeof seq, "%lld", (long long)r->seq);
     const char *const params[] = {sink->pipeline,
@@ -60,20 +46,22 @@ static sluice_status put_letter(struct sluice_sink *sink, struct sluice_pg_conn 
                                   message,
                                   r->key,
                                   r->row,
-                                  how.data};
+                                  (const char *)how.data};
     sluice_pg_text_format(
         &sql,
         "INSERT INTO %s.letters (pipeline, sink, stream, target, shard, run, epoch, op, position, "
         "seq, sqlstate, error, key, row, how) VALUES ($1, $2, $3, $4, $5, $6, $7::bigint, $8, $9, "
         "$10::bigint, $11, $12, $13::json, $14::json, $15)",
         sink->state);
-    sluice_status status = sluice_pg_text_check(&sql, err);
+    sluice_status status =
+        how.failed ? sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory")
+                   : sluice_pg_text_check(&sql, err);
     if (status >= 0) {
         status = sluice_pg_query(conn, "keep a dead letter", sql.data, 15, params, &result, err);
     }
     PQclear(result);
     sluice_pg_text_free(&sql);
-    sluice_pg_text_free(&how);
+    sluice_apply_buffer_free(&how);
     return status;
 }
 
@@ -81,24 +69,8 @@ sluice_status sluice_pgsink_refuse(struct sluice_sink *sink, struct sluice_pg_co
                                    const struct sluice_pgsink_refused *refused,
                                    struct sluice_error *err)
 {
-    if (sink->on_row_error == SLUICE_ROWS_STOP) {
-        return err->status;
-    }
-    (void)pthread_mutex_lock(&sink->mutex);
-    const uint64_t before = sink->rejected + refused->open;
-    (void)pthread_mutex_unlock(&sink->mutex);
-    if (sink->max_rejected > 0 && before >= sink->max_rejected) {
-        err->status = SLUICE_E_LIMIT;
-        err->flags = SLUICE_ERROR_FATAL;
-        return sluice_error_wrap(err,
-                                 "more rows were refused than on_error.max_rejected (%llu); the "
-                                 "last",
-                                 (unsigned long long)sink->max_rejected);
-    }
-    struct sluice_error why = *err;
-    sluice_error_clear(err);
-    if (sink->on_row_error == SLUICE_ROWS_SKIP) {
-        return SLUICE_OK;
-    }
-    return put_letter(sink, conn, refused, why.sqlstate, why.message, err);
+    struct sluice_error why;
+    const sluice_status status = sluice_apply_refuse(&sink->tallies, refused->open, &why, err);
+    return status == SLUICE_AGAIN ? put_letter(sink, conn, refused, why.sqlstate, why.message, err)
+                                  : status;
 }

@@ -54,13 +54,7 @@ void sluice_pgsink_destroy(struct sluice_sink *sink)
         stream_free(sink->streams);
         sink->streams = next;
     }
-    while (sink->tallies != NULL) {
-        struct sluice_pgsink_tally *next = sink->tallies->next;
-        free(sink->tallies->stream);
-        free(sink->tallies->reason);
-        free(sink->tallies);
-        sink->tallies = next;
-    }
+    sluice_apply_tallies_free(&sink->tallies);
     sluice_pg_registry_destroy(sink->registry);
     (void)pthread_mutex_destroy(&sink->mutex);
     free(sink->pipeline);
@@ -93,7 +87,8 @@ sluice_status sluice_pgsink_create(const struct sluice_host *host, struct sluice
 {
     struct sluice_sink *sink = calloc(1, sizeof *sink);
     struct sluice_pg_text state = {0};
-    if (sink == NULL || pthread_mutex_init(&sink->mutex, NULL) != 0) {
+    if (sink == NULL || pthread_mutex_init(&sink->mutex, NULL) != 0 ||
+        sluice_apply_tallies_init(&sink->tallies, err) < 0) {
         free(sink);
         return nomem(err);
     }
@@ -290,9 +285,9 @@ static sluice_status copy_plan(struct sluice_sink *sink, const struct sluice_sin
     sink->node = strdup(plan->node);
     sink->load_id = strdup(plan->load_id != NULL ? plan->load_id : "");
     sink->mode = plan->mode;
-    sink->on_row_error = plan->on_row_error != 0 ? plan->on_row_error : SLUICE_ROWS_STOP;
+    sink->tallies.on_row_error = plan->on_row_error != 0 ? plan->on_row_error : SLUICE_ROWS_STOP;
     sink->on_table_error = plan->on_table_error != 0 ? plan->on_table_error : SLUICE_TABLES_STOP;
-    sink->max_rejected = plan->max_rejected;
+    sink->tallies.max_rejected = plan->max_rejected;
     return sink->pipeline != NULL && sink->node != NULL && sink->load_id != NULL ? SLUICE_OK
                                                                                  : nomem(err);
 }

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "apply/table.h"
+#include "apply/tally.h"
 #include "pg/conn.h"
 #include "pg/settings.h"
 #include "pg/text.h"
@@ -85,15 +85,6 @@ struct sluice_pgsink_stream {
     int loading;
 };
 
-/* Per stream name, whichever version. */
-struct sluice_pgsink_tally {
-    struct sluice_pgsink_tally *next;
-    char *stream;
-    char *reason;      /* quarantined since; NULL = not. Under mutex */
-    int planned;       /* not written yet: the next commit does. Under mutex */
-    uint64_t rejected; /* in committed work. Under mutex */
-};
-
 struct sluice_sink {
     const struct sluice_host *host;
     struct sluice_pgsink_options options;
@@ -104,21 +95,18 @@ struct sluice_sink {
     char *node;
     char *load_id;
     int32_t mode;
-    int32_t on_row_error;
     int32_t on_table_error;
-    uint64_t max_rejected;
     char owner[40]; /* of this instance: random, in every row that it claims */
 
     pthread_mutex_t mutex;
     struct sluice_pgsink_stream *streams; /* newest first */
-    struct sluice_pgsink_tally *tallies;
-    struct sluice_pg_conn *idle[64]; /* connections that loads may use again */
+    struct sluice_pg_conn *idle[64];      /* connections that loads may use again */
     uint32_t idle_count;
-    uint64_t rejected; /* of this process, all streams, in committed work; under mutex */
 
-    int stateless;     /* [ctl] describe, before the sink's own tables are made */
-    char *advance_sql; /* checkpoint.c */
-    char *state;       /* the state schema, quoted */
+    struct sluice_apply_tallies tallies; /* what was refused, and tables set aside */
+    int stateless;                       /* [ctl] describe, before the sink's own tables are made */
+    char *advance_sql;                   /* checkpoint.c */
+    char *state;                         /* the state schema, quoted */
     const struct sluice_failpoint_extension *failpoints;
     uint8_t digest_position[64]; /* [ctl] */
     _Atomic uint64_t bytes;
@@ -166,19 +154,8 @@ sluice_status sluice_pgsink_hint(const struct sluice_sink *sink, struct sluice_e
 
 /* quarantine.c ------------------------------------------------------------------------------- */
 
-/* 1 if the stream is set aside. [any] */
-int sluice_pgsink_is_quarantined(struct sluice_sink *sink, const char *stream);
-/* From now on the stream's changes are dropped; the next commit writes it down. [any] */
-void sluice_pgsink_quarantine_plan(struct sluice_sink *sink, const char *stream,
-                                   const char *reason);
-/* 1 if something is to be written down. */
-int sluice_pgsink_quarantine_pending(struct sluice_sink *sink);
-/* Writes it, within the transaction at hand; `done` once that is committed. */
+/* Writes down which tables are set aside since the last commit. In the transaction at hand. */
 sluice_status sluice_pgsink_quarantine_write(struct sluice_sink *sink, struct sluice_pg_conn *conn,
                                              struct sluice_error *err);
-void sluice_pgsink_quarantine_done(struct sluice_sink *sink);
-/* What the target says of the stream: set aside for that reason, or (NULL) not any more. [any] */
-void sluice_pgsink_quarantine_settle(struct sluice_sink *sink, const char *stream,
-                                     const char *reason);
 
 #endif /* SLUICE_PGSINK_SINK_H */

@@ -4,12 +4,24 @@
 #include <string.h>
 
 #include "apply/run.h"
+#include "reject.h"
 #include "sluice/array.h"
 #include "sluice/log.h"
 
 static sluice_status nomem(struct sluice_error *err)
 {
     return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL, "out of memory for a lane");
+}
+
+void mssink_blame(struct mssink_changes *lane, const char *stream)
+{
+    free(lane->bad_stream);
+    lane->bad_stream = strdup(stream);
+}
+
+int mssink_may_set_aside(const struct mssink_changes *lane, const struct sluice_error *err)
+{
+    return lane->sink->on_table_error == SLUICE_TABLES_QUARANTINE && sluice_apply_is_for_good(err);
 }
 
 /* ---- connections ---- */
@@ -61,6 +73,8 @@ void mssink_changes_close(struct mssink_changes *lane)
         drop_connection(lane);
         mssink_claim_free(&lane->claim);
         sluice_apply_log_free(&lane->log);
+        mssink_careful_free(lane);
+        free(lane->bad_stream);
         free(lane->shard);
         free(lane);
     }
@@ -70,6 +84,9 @@ void mssink_changes_abort(struct mssink_changes *lane)
 {
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     sluice_apply_log_clear(&lane->log);
+    mssink_careful_undo(lane);
+    free(lane->bad_stream);
+    lane->bad_stream = NULL;
     lane->flushed = 0;
     lane->redo = 0;
     lane->failed = connect_lane(lane, &ignored) < 0;
@@ -100,8 +117,12 @@ static sluice_status find_stream(struct mssink_changes *lane, const struct sluic
                                 "changes of a stream that did not begin");
     }
     *out = stream;
+    if (sluice_apply_is_aside(&lane->sink->tallies, stream->desc->name)) {
+        return SLUICE_OK;
+    }
     /* What the load left is of its own table, maybe a shadow. */
     if ((stream->table == NULL || stream->run_table) && open_table(lane, stream, err) < 0) {
+        mssink_blame(lane, stream->desc->name);
         return sluice_error_wrap(err, "stream %s", stream->desc->name);
     }
     return SLUICE_OK;
@@ -142,6 +163,7 @@ static sluice_status commit_text(struct mssink_changes *lane, const struct sluic
                                  struct sluice_error *err)
 {
     const struct sluice_bytes *last = applied.size > 0 ? &applied : &commit->position;
+    mssink_text_add(sql, lane->careful ? "SET XACT_ABORT ON;\n" : "");
     mssink_advance_text(lane->sink, lane->shard, &lane->claim, applied.size > 0 ? NULL : commit,
                         *last, sql);
     mssink_text_add(sql, "\nCOMMIT TRANSACTION;");
@@ -167,6 +189,14 @@ static sluice_status ordered_of(void *ctx, size_t from, size_t to,
     struct mssink_changes *lane = ctx;
     struct mssink_text sql = {0};
     SLUICE_TRY(mssink_tx_begin(lane, err));
+    if (lane->careful || mssink_has_refused(&lane->log, from, to)) {
+        lane->careful = 1;
+        lane->only_ordered = 1;
+        if (mssink_careful_apply(lane, from, to, err) < 0) {
+            return explain(lane, 0, err);
+        }
+        return commit != NULL ? commit_text(lane, commit, applied, &sql, err) : SLUICE_OK;
+    }
     sluice_status status = mssink_ordered_add(lane, from, to, &sql, err);
     if (status >= 0 && commit != NULL) {
         return commit_text(lane, commit, applied, &sql, err);
@@ -203,29 +233,51 @@ static struct sluice_apply_run run_of(struct mssink_changes *lane)
         .settled = settled_of};
 }
 
-/* All of the log into the transaction. Sets that a constraint stood in the way of took the transaction with them: where
- * the log is all of it, it comes again in order; else the engine sends all again. */
-static sluice_status apply(struct mssink_changes *lane, struct sluice_error *err)
+/* Behind a failure: 1 if all of the log is to come again, another way. Sets that a constraint stood in the way of go in
+ * order; a row that is refused, or a table that fails for good, is looked for. */
+static int has_other_way(struct mssink_changes *lane, const struct sluice_error *err)
 {
-    struct sluice_apply_run run = run_of(lane);
+    const int refused =
+        lane->sink->tallies.on_row_error != SLUICE_ROWS_STOP && mssink_is_row_error(err);
+    const int again = lane->redo;
     lane->redo = 0;
-    sluice_status status = sluice_apply_parts(&run, err);
-    if (status >= 0 || !lane->redo) {
-        return status;
+    if (!again && (lane->careful || (!refused && !mssink_may_set_aside(lane, err)) ||
+                   lane->bad_stream != NULL)) {
+        return 0;
     }
-    lane->redo = 0;
+    lane->careful |= !again || lane->careful;
     lane->only_ordered = 1;
     sluice_log(lane->sink->host, SLUICE_LOG_INFO,
                "changes go one by one until the next commit error=\"%s\"", err->message);
-    if (lane->flushed) {
-        err->flags |= SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_EPOCH_ABORTED;
-        return status;
-    }
+    return 1;
+}
+
+/* The transaction is gone, or of no use: as if nothing had been written. */
+static void start_over(struct mssink_changes *lane, struct sluice_error *err)
+{
     sluice_error_clear(err);
     mssink_rollback(lane->conn);
+    mssink_careful_undo(lane);
     lane->in_tx = 0;
-    run = run_of(lane);
-    return sluice_apply_parts(&run, err);
+}
+
+/* All of the log into the transaction; where the log is all of it, once more in another way, else the engine sends all
+ * again. */
+static sluice_status apply(struct mssink_changes *lane, struct sluice_error *err)
+{
+    for (;;) {
+        const struct sluice_apply_run run = run_of(lane);
+        lane->redo = 0;
+        const sluice_status status = sluice_apply_parts(&run, err);
+        if (status >= 0 || !has_other_way(lane, err)) {
+            return status;
+        }
+        if (lane->flushed) {
+            err->flags |= SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_EPOCH_ABORTED;
+            return status;
+        }
+        start_over(lane, err);
+    }
 }
 
 static sluice_status flush(struct mssink_changes *lane, struct sluice_error *err)
@@ -284,11 +336,17 @@ static sluice_status take_schema(struct mssink_changes *lane, const struct sluic
         return sluice_error_set(err, SLUICE_E_STATE, SLUICE_ERROR_FATAL,
                                 "a version of a stream that did not begin");
     }
+    if (sluice_apply_is_aside(&lane->sink->tallies, stream->desc->name)) {
+        return SLUICE_OK;
+    }
     sluice_status status = mssink_ddl_plan(lane->sink, lane->conn, stream, stream->name, &ddl, err);
     if (status >= 0) {
         status = run_ddl(lane, stream, &ddl, err);
     }
     mssink_ddl_free(&ddl);
+    if (status < 0 && lane->bad_stream == NULL) {
+        mssink_blame(lane, stream->desc->name);
+    }
     return status;
 }
 
@@ -299,7 +357,8 @@ static sluice_status write_batch(struct mssink_changes *lane, const struct sluic
     const struct sluice_host *host = lane->sink->host;
     const struct sluice_apply_taking taking = {
         .applied = {lane->claim.applied, lane->claim.applied_size},
-        .now_us = host->now_us(host->ctx, SLUICE_CLOCK_WALL)};
+        .now_us = host->now_us(host->ctx, SLUICE_CLOCK_WALL),
+        .keep_refused = lane->sink->tallies.on_row_error != SLUICE_ROWS_STOP};
     if (batch->kind == SLUICE_BATCH_SCHEMA) {
         return take_schema(lane, batch, err);
     }
@@ -307,10 +366,31 @@ static sluice_status write_batch(struct mssink_changes *lane, const struct sluic
         return SLUICE_OK;
     }
     SLUICE_TRY(find_stream(lane, batch, &stream, err));
+    if (sluice_apply_is_aside(&lane->sink->tallies, stream->desc->name)) {
+        return SLUICE_OK;
+    }
     if (sluice_apply_log_append(&lane->log, &stream->apply, batch, &taking, err) < 0) {
+        mssink_blame(lane, stream->desc->name);
         return sluice_error_wrap(err, "stream %s", stream->desc->name);
     }
     return lane->log.arena_size > lane->flush_at ? flush(lane, err) : SLUICE_OK;
+}
+
+/* The lane is of no use until abort. A table that fails for good may be set aside: the epoch comes again without it. */
+static sluice_status fail(struct mssink_changes *lane, struct sluice_error *err,
+                          sluice_status status)
+{
+    lane->failed = 1;
+    if (lane->bad_stream == NULL || !mssink_may_set_aside(lane, err)) {
+        return status;
+    }
+    sluice_log(lane->sink->host, SLUICE_LOG_ERROR,
+               "the table is set aside, others go on stream=%s error=\"%s\"", lane->bad_stream,
+               err->message);
+    sluice_apply_aside_plan(&lane->sink->tallies, lane->bad_stream, err->message);
+    err->flags |= SLUICE_ERROR_RETRYABLE | SLUICE_ERROR_EPOCH_ABORTED;
+    err->status = SLUICE_E_IO;
+    return err->status;
 }
 
 static sluice_status not_usable(struct sluice_error *err)
@@ -328,9 +408,8 @@ sluice_status mssink_changes_write(struct mssink_changes *lane, struct sluice_ba
     }
     const sluice_status status = write_batch(lane, batch, err);
     if (status < 0) {
-        lane->failed = 1;
         err->flags |= SLUICE_ERROR_EPOCH_ABORTED;
-        return status;
+        return fail(lane, err, status);
     }
     if (batch->array.release != NULL) {
         sluice_array_release(&batch->array);
@@ -345,11 +424,20 @@ static sluice_status commit_all(struct mssink_changes *lane, const struct sluice
 {
     const struct sluice_bytes none = {NULL, 0};
     const size_t small = run_of(lane).small_rows;
+    const int pending = sluice_apply_aside_pending(&lane->sink->tallies);
     SLUICE_TRY(sluice_apply_log_sort(&lane->log, err));
-    if (!lane->in_tx && lane->log.count <= small) {
-        return ordered_of(lane, 0, lane->log.count, commit, none, err);
+    if (!lane->in_tx && !lane->careful && !pending && lane->log.count <= small) {
+        const sluice_status status = ordered_of(lane, 0, lane->log.count, commit, none, err);
+        if (status >= 0 || !has_other_way(lane, err)) {
+            return status;
+        }
+        start_over(lane, err);
     }
-    if (apply(lane, err) < 0) {
+    sluice_status status = apply(lane, err);
+    if (status >= 0 && pending) {
+        status = mssink_aside_write(lane->sink, lane->conn, err);
+    }
+    if (status < 0) {
         err->flags |= SLUICE_ERROR_EPOCH_ABORTED;
         return err->status;
     }
@@ -375,15 +463,18 @@ sluice_status mssink_changes_commit(struct mssink_changes *lane, const struct sl
         status = sluice_failpoint_hit(lane->sink->failpoints, "mssink.after_commit", err);
     }
     if (status < 0) {
-        lane->failed = 1;
-        return status;
+        return fail(lane, err, status);
     }
+    mssink_careful_settle(lane);
+    sluice_apply_aside_done(&lane->sink->tallies);
     lane->claim.epoch = commit->epoch;
     free(lane->claim.applied); /* the engine sends nothing from before its own commit */
     lane->claim.applied = NULL;
     lane->claim.applied_size = 0;
     lane->flushed = 0;
     lane->only_ordered = 0;
+    lane->careful = 0;
+    lane->single = 0;
     atomic_fetch_add_explicit(&lane->sink->bytes, lane->log.arena_size, memory_order_relaxed);
     sluice_apply_log_clear(&lane->log);
     return SLUICE_OK;

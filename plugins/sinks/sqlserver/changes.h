@@ -17,10 +17,16 @@ struct mssink_changes {
     size_t flush_at;
     int in_tx;
     int failed;
-    int flushed;      /* a part of the epoch went into the open transaction before */
-    int only_ordered; /* sets failed: until the next commit all goes in order */
-    int redo;         /* the sets at hand failed for what order may do */
-    uint32_t stages;  /* counts staging tables of the open transaction */
+    int flushed;            /* a part of the epoch went into the open transaction before */
+    int only_ordered;       /* sets failed: until the next commit all goes in order */
+    int redo;               /* what failed may go when all of the log comes again */
+    int careful;            /* a row was refused: until the next commit each that is so is found */
+    int single;             /* careful, and no two changes are tried at once */
+    uint32_t stages;        /* counts staging tables of the open transaction */
+    struct mssink_bad *bad; /* careful.c */
+    uint64_t *refused;      /* one a table of the log: rows in the open transaction */
+    uint32_t refused_cap;
+    char *bad_stream; /* what failed is of this stream alone; NULL = not known */
 };
 
 sluice_status mssink_changes_open(struct sluice_sink *sink, const struct sluice_shard_desc *shard,
@@ -32,6 +38,10 @@ sluice_status mssink_changes_commit(struct mssink_changes *lane, const struct sl
 void mssink_changes_abort(struct mssink_changes *lane);
 void mssink_changes_close(struct mssink_changes *lane);
 
+/* What fails is this stream's. */
+void mssink_blame(struct mssink_changes *lane, const char *stream);
+/* 1 if the table that the error is about may be set aside. */
+int mssink_may_set_aside(const struct mssink_changes *lane, const struct sluice_error *err);
 /* Begins the transaction unless one is open. */
 sluice_status mssink_tx_begin(struct mssink_changes *lane, struct sluice_error *err);
 

@@ -3,6 +3,7 @@
 
 #include "lane.h"
 #include "options.h"
+#include "reject.h"
 #include "sluice/option.h"
 #include "state.h"
 
@@ -86,6 +87,9 @@ static const struct sluice_sink_api api = {
     .stream_end = mssink_stream_end,
     .bytes_written = mssink_bytes_written,
     .describe = mssink_describe,
+    .letters = mssink_letters,
+    .replay = mssink_replay,
+    .report = mssink_report,
 };
 
 const struct sluice_component mssink_component = {

@@ -1,4 +1,5 @@
 /* Encoded values as literals of T-SQL, and as JSON. */
+#include <iconv.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -358,6 +359,35 @@ static void json_char(char c, struct mssink_text *out)
     }
 }
 
+/* A text of a code page. */
+static void json_chars(int32_t code_page, struct sluice_bytes v, struct mssink_text *out)
+{
+    char name[24];
+    char piece[256];
+    char *from = (char *)(uintptr_t)v.data;
+    size_t left = (size_t)v.size;
+    (void)snprintf(name, sizeof name, code_page == CODE_PAGE_UTF8 ? "UTF-8" : "CP%d", code_page);
+    const iconv_t to = iconv_open("UTF-8", name);
+    mssink_text_add(out, "\"");
+    while (left > 0) {
+        char *at = piece;
+        size_t room = sizeof piece;
+        if (to == (iconv_t)-1 ||
+            (iconv(to, &from, &left, &at, &room) == (size_t)-1 && at == piece)) {
+            *at++ = (unsigned char)*from < 0x80 ? *from : '?'; /* bytes that are none of it */
+            from++;
+            left--;
+        }
+        for (const char *p = piece; p < at; p++) {
+            json_char(*p, out);
+        }
+    }
+    mssink_text_add(out, "\"");
+    if (to != (iconv_t)-1) {
+        (void)iconv_close(to);
+    }
+}
+
 void mssink_json(const struct mssink_type *type, struct sluice_bytes v, struct mssink_text *out)
 {
     char text[PLAIN];
@@ -377,12 +407,8 @@ void mssink_json(const struct mssink_type *type, struct sluice_bytes v, struct m
         }
         mssink_text_add(out, "\"");
         return;
-    case MSSINK_FORM_CHARS: /* what is not ASCII is not known by its code page here */
-        mssink_text_add(out, "\"");
-        for (uint64_t i = 0; i < v.size; i++) {
-            json_char(p[i] < 0x80 ? (char)p[i] : '?', out);
-        }
-        mssink_text_add(out, "\"");
+    case MSSINK_FORM_CHARS:
+        json_chars(type->code_page, v, out);
         return;
     case MSSINK_FORM_BYTES:
         mssink_text_add(out, "\"");

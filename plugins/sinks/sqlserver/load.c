@@ -191,6 +191,7 @@ sluice_status mssink_load_begin(struct sluice_sink *sink, struct mssink_stream *
     if (status >= 0) {
         stream->run_table = 1;
         stream->loading = 1;
+        sluice_apply_aside(&sink->tallies, stream->desc->name, NULL);
     }
     if (status < 0 && (err->flags & SLUICE_ERROR_RETRYABLE) != 0) {
         mssink_ctl_drop(sink);

@@ -5,12 +5,18 @@
 
 #include "bulkrows.h"
 #include "load.h"
+#include "reject.h"
 #include "sluice/array.h"
 #include "sluice/position.h"
 #include "sluice/view.h"
 #include "state.h"
 
 #define STAGE "#sluice_load"
+
+struct unfit {
+    int64_t row;
+    struct sluice_error why;
+};
 
 struct mssink_load_lane {
     struct sluice_sink *sink;
@@ -31,6 +37,10 @@ struct mssink_load_lane {
     struct sluice_apply_buffer ours; /* values of columns of ours: the same in each row */
     size_t *ours_at;                 /* one a column: where its value begins; SIZE_MAX = NULL */
     size_t *ours_size;
+    struct unfit *unfit; /* rows of the slice at hand that cannot be encoded */
+    size_t unfit_count;
+    size_t unfit_cap;
+    uint64_t rejected; /* in the open transaction */
 };
 
 static sluice_status nomem(struct sluice_error *err)
@@ -133,11 +143,19 @@ sluice_status mssink_load_open(struct sluice_sink *sink, const struct sluice_sha
     return SLUICE_OK;
 }
 
+static int keeps_going(const struct mssink_load_lane *lane)
+{
+    return lane->sink->tallies.on_row_error != SLUICE_ROWS_STOP;
+}
+
+/* Where rows may be refused, an error of one must not end the transaction. */
 static sluice_status begin_tx(struct mssink_load_lane *lane, struct sluice_error *err)
 {
     const struct mssink_table *t = lane->stream->table;
     struct mssink_text sql = {0};
-    SLUICE_TRY(sluice_tds_run(lane->conn, lane->what, "BEGIN TRANSACTION", err));
+    SLUICE_TRY(sluice_tds_run(
+        lane->conn, lane->what,
+        keeps_going(lane) ? "SET XACT_ABORT OFF; BEGIN TRANSACTION" : "BEGIN TRANSACTION", err));
     lane->in_tx = 1;
     if (!t->bulk_refused) {
         return SLUICE_OK;
@@ -233,6 +251,139 @@ static sluice_status end_bulk(struct mssink_load_lane *lane, struct sluice_error
     return lane->staged ? unstage(lane, err) : SLUICE_OK;
 }
 
+/* ---- rows that are refused ---- */
+
+static sluice_status row_json(const struct mssink_load_lane *lane, int64_t row,
+                              struct sluice_apply_buffer *out, struct sluice_error *err)
+{
+    const struct mssink_table *t = lane->stream->table;
+    struct mssink_text text = {0};
+    struct sluice_apply_buffer value = {0};
+    int any = 0;
+    sluice_apply_buffer_text(out, "{");
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        const struct mssink_encoder *e = &lane->encoders[i];
+        struct sluice_error ignored = SLUICE_ERROR_INIT;
+        size_t size = 0;
+        if (t->columns[i].source < 0) {
+            continue;
+        }
+        sluice_apply_buffer_text(out, any ? "," : "");
+        sluice_apply_buffer_json(out, t->columns[i].name, strlen(t->columns[i].name));
+        sluice_apply_buffer_text(out, ":");
+        any = 1;
+        if (sluice_view_is_null(&e->view, row)) {
+            sluice_apply_buffer_text(out, "null");
+            continue;
+        }
+        value.size = 0;
+        uint8_t *room = sluice_apply_buffer_room(&value, mssink_encoder_room(e, row));
+        if (room != NULL && mssink_encode(e, row, room, &size, &ignored) >= 0) {
+            text.size = 0;
+            mssink_json(&t->columns[i].type, (struct sluice_bytes){room, size}, &text);
+            sluice_apply_buffer_add(out, text.data, text.size);
+        }
+        else { /* the value itself is what cannot be stored */
+            sluice_apply_buffer_view_json(out, &e->view, row);
+        }
+    }
+    sluice_apply_buffer_add(out, "}", 2);
+    const int failed = out->failed || text.failed || value.failed;
+    sluice_apply_buffer_free(&value);
+    mssink_text_free(&text);
+    return failed ? nomem(err) : SLUICE_OK;
+}
+
+static sluice_status refuse_row(struct mssink_load_lane *lane, int64_t row,
+                                struct sluice_error *err)
+{
+    struct sluice_apply_buffer json = {0};
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    if (row_json(lane, row, &json, &ignored) < 0) {
+        sluice_apply_buffer_free(&json);
+        return nomem(err);
+    }
+    const struct mssink_refused refused = {.stream = lane->stream,
+                                           .target = lane->target,
+                                           .shard = lane->shard,
+                                           .op = 'R',
+                                           .row = (const char *)json.data,
+                                           .open = lane->rejected};
+    const sluice_status status = mssink_refuse(lane->sink, lane->conn, &refused, err);
+    sluice_apply_buffer_free(&json);
+    lane->rejected += status >= 0;
+    return status;
+}
+
+/* Nothing of a row that cannot be encoded was sent: it is told once the bulk load is done with. */
+static sluice_status note_unfit(struct mssink_load_lane *lane, int64_t row,
+                                struct sluice_error *err)
+{
+    if (lane->unfit_count == lane->unfit_cap) {
+        const size_t cap = lane->unfit_cap * 2 + 16;
+        struct unfit *grown = realloc(lane->unfit, cap * sizeof *grown);
+        if (grown == NULL) {
+            return nomem(err);
+        }
+        lane->unfit = grown;
+        lane->unfit_cap = cap;
+    }
+    lane->unfit[lane->unfit_count++] = (struct unfit){row, *err};
+    sluice_error_clear(err);
+    return SLUICE_OK;
+}
+
+/* Rows [from, to) as a bulk load of their own behind a savepoint. */
+static sluice_status try_slice(struct mssink_load_lane *lane, int64_t from, int64_t to,
+                               struct sluice_error *err)
+{
+    if (!lane->in_tx) {
+        SLUICE_TRY(begin_tx(lane, err));
+    }
+    lane->unfit_count = 0;
+    SLUICE_TRY(sluice_tds_run(lane->conn, lane->what, "SAVE TRANSACTION sluice_slice", err));
+    for (int64_t row = from; row < to; row++) {
+        if (lane->bulk == NULL) {
+            SLUICE_TRY(begin_bulk(lane, err));
+        }
+        sluice_status status = send_row(lane, row, err);
+        if (status < 0 && (err->flags & SLUICE_ERROR_ROW_LEVEL) != 0) {
+            status = note_unfit(lane, row, err);
+        }
+        SLUICE_TRY(status);
+    }
+    SLUICE_TRY(end_bulk(lane, err));
+    for (size_t i = 0; i < lane->unfit_count; i++) {
+        *err = lane->unfit[i].why;
+        SLUICE_TRY(refuse_row(lane, lane->unfit[i].row, err));
+    }
+    return SLUICE_OK;
+}
+
+/* Halves the slice until the rows at fault stand alone. */
+static sluice_status store_slice(struct mssink_load_lane *lane, int64_t from, int64_t to,
+                                 struct sluice_error *err)
+{
+    if (from >= to) {
+        return SLUICE_OK;
+    }
+    const sluice_status status = try_slice(lane, from, to, err);
+    if (status >= 0 || err->status == SLUICE_E_LIMIT || !mssink_is_row_error(err) ||
+        !mssink_tx_lives(lane->conn)) {
+        return status; /* an error that ends the transaction takes the rows before it along */
+    }
+    struct sluice_error why = *err;
+    sluice_error_clear(err);
+    SLUICE_TRY(sluice_tds_run(lane->conn, lane->what, "ROLLBACK TRANSACTION sluice_slice", err));
+    if (to - from == 1) {
+        *err = why;
+        return refuse_row(lane, from, err);
+    }
+    const int64_t middle = from + (to - from) / 2;
+    SLUICE_TRY(store_slice(lane, from, middle, err));
+    return store_slice(lane, middle, to, err);
+}
+
 static sluice_status write_rows(struct mssink_load_lane *lane, const struct sluice_batch *batch,
                                 struct sluice_error *err)
 {
@@ -242,6 +393,9 @@ static sluice_status write_rows(struct mssink_load_lane *lane, const struct slui
         if (t->columns[i].source >= 0) {
             lane->encoders[i].view = lane->views[t->columns[i].source];
         }
+    }
+    if (keeps_going(lane)) {
+        return store_slice(lane, 0, batch->array.length, err);
     }
     for (int64_t row = 0; row < batch->array.length; row++) {
         if (lane->bulk == NULL) {
@@ -308,13 +462,19 @@ sluice_status mssink_load_commit(struct mssink_load_lane *lane, const struct slu
     if (status < 0) {
         return fail(lane, err, status);
     }
-    status = sluice_tds_run(lane->conn, lane->what, "COMMIT TRANSACTION", err);
+    status = sluice_tds_run(
+        lane->conn, lane->what,
+        keeps_going(lane) ? "COMMIT TRANSACTION; SET XACT_ABORT ON" : "COMMIT TRANSACTION", err);
     if (status < 0) {
         lane->failed = 1; /* whether it took place, recover() finds out */
         return sluice_error_wrap(err, "stream %s", lane->stream->desc->name);
     }
     lane->in_tx = 0;
     lane->staged = 0;
+    if (lane->rejected > 0) {
+        mssink_refused_settle(lane->sink, lane->stream->desc->name, lane->rejected);
+        lane->rejected = 0;
+    }
     return sluice_failpoint_hit(lane->sink->failpoints, "mssink.after_load_commit", err);
 }
 
@@ -334,6 +494,7 @@ void mssink_load_abort(struct mssink_load_lane *lane)
     lane->in_tx = 0;
     lane->staged = 0;
     lane->sent = 0;
+    lane->rejected = 0;
     lane->failed = mssink_conn_take(lane->sink, &lane->conn, &ignored) < 0;
 }
 
@@ -346,6 +507,7 @@ void mssink_load_close(struct mssink_load_lane *lane)
     sluice_apply_buffer_free(&lane->ours);
     free(lane->ours_at);
     free(lane->ours_size);
+    free(lane->unfit);
     free(lane->encoders);
     free(lane->views);
     free(lane->row);

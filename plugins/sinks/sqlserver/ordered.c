@@ -164,7 +164,7 @@ static sluice_status add_row(const struct mssink_changes *lane, size_t index,
     if (c->key_change && has_identity_key(t)) {
         char name[480];
         sluice_apply_change_name(log, c, name, sizeof name);
-        return sluice_error_set(err, SLUICE_E_DATA, 0,
+        return sluice_error_set(err, SLUICE_E_DATA, SLUICE_ERROR_ROW_LEVEL,
                                 "%s: the key is an IDENTITY, which no update can set, and not all "
                                 "columns of the row were sent (hint: a key without IDENTITY, or "
                                 "REPLICA IDENTITY FULL at the source)",

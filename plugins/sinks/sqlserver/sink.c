@@ -34,6 +34,7 @@ void mssink_destroy(struct sluice_sink *sink)
         mssink_stream_free(sink->streams);
         sink->streams = next;
     }
+    sluice_apply_tallies_free(&sink->tallies);
     (void)pthread_mutex_destroy(&sink->mutex);
     free(sink->pipeline);
     free(sink->node);
@@ -59,7 +60,8 @@ sluice_status mssink_create(const struct sluice_host *host, struct sluice_sink *
 {
     struct sluice_sink *sink = calloc(1, sizeof *sink);
     struct mssink_text state = {0};
-    if (sink == NULL || pthread_mutex_init(&sink->mutex, NULL) != 0) {
+    if (sink == NULL || pthread_mutex_init(&sink->mutex, NULL) != 0 ||
+        sluice_apply_tallies_init(&sink->tallies, err) < 0) {
         free(sink);
         return nomem(err);
     }
@@ -237,7 +239,9 @@ sluice_status mssink_plan(struct sluice_sink *sink, const struct sluice_sink_pla
     SLUICE_TRY(keep_text(&sink->node, plan->node, err));
     SLUICE_TRY(keep_text(&sink->load_id, plan->load_id, err));
     sink->mode = plan->mode;
-    sink->on_row_error = plan->on_row_error != 0 ? plan->on_row_error : SLUICE_ROWS_STOP;
+    sink->tallies.on_row_error = plan->on_row_error != 0 ? plan->on_row_error : SLUICE_ROWS_STOP;
+    sink->tallies.max_rejected = plan->max_rejected;
+    sink->on_table_error = plan->on_table_error;
     return SLUICE_OK;
 }
 
@@ -246,14 +250,9 @@ sluice_status mssink_open(struct sluice_sink *sink, const struct sluice_sink_pla
 {
     struct sluice_tds_conn *conn = NULL;
     SLUICE_TRY(mssink_plan(sink, plan, err));
-    if (sink->on_row_error != SLUICE_ROWS_STOP) {
-        return sluice_error_set(
-            err, SLUICE_E_UNSUPPORTED, SLUICE_ERROR_FATAL,
-            "on_error.rows: this sink stops at a row that is refused; it keeps no "
-            "dead letters (hint: rows: stop)");
-    }
     SLUICE_TRY(mssink_ctl(sink, &conn, err));
-    return mssink_state_make(sink, conn, err);
+    SLUICE_TRY(mssink_state_make(sink, conn, err));
+    return mssink_aside_read(sink, conn, err);
 }
 
 /* ---- streams ---- */

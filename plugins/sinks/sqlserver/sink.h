@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "apply/table.h"
+#include "apply/tally.h"
 #include "sluice/failpoint.h"
 #include "sluice/schema.h"
 #include "tds/conn.h"
@@ -89,9 +89,10 @@ struct sluice_sink {
     char *node;
     char *load_id;
     int32_t mode;
-    int32_t on_row_error;
-    char owner[40]; /* of this instance: random, in every row that it claims */
-    char *state;    /* the state schema, quoted */
+    int32_t on_table_error;
+    struct sluice_apply_tallies tallies; /* what was refused, and tables set aside */
+    char owner[40];                      /* of this instance: random, in every row that it claims */
+    char *state;                         /* the state schema, quoted */
     pthread_mutex_t mutex;
     struct mssink_stream *streams; /* newest first */
     struct sluice_tds_conn *idle[32];

@@ -94,15 +94,31 @@ sluice_status mssink_state_make(struct sluice_sink *sink, struct sluice_tds_conn
                             "varbinary(64) NULL, "
                             "updated_at datetime2(3) NOT NULL, PRIMARY KEY (pipeline, sink, shard)",
                    err));
-    return make_table(sink, conn, "streams",
-                      "pipeline " KEY_TEXT(128) ", sink " KEY_TEXT(64) ", stream " KEY_TEXT(
-                          256) ", target nvarchar(600) NULL, status nvarchar(16) NOT NULL, run "
-                               "nvarchar(48) NULL, made bit NOT "
-                               "NULL, row_count bigint NULL, token varbinary(max) NULL, position "
-                               "varbinary(64) NULL, columns "
-                               "nvarchar(max) NULL, updated_at datetime2(3) NOT NULL, PRIMARY KEY "
-                               "(pipeline, sink, stream)",
-                      err);
+    SLUICE_TRY(make_table(
+        sink, conn, "letters",
+        "id bigint IDENTITY(1,1) NOT NULL PRIMARY KEY, pipeline " KEY_TEXT(128) ", sink " KEY_TEXT(
+            64) ", stream " KEY_TEXT(256) ", target nvarchar(600) NOT NULL, shard nvarchar(128) "
+                                          "NULL, run "
+                                          "nvarchar(48) NULL, epoch bigint NULL, op nvarchar(1) "
+                                          "NOT NULL, "
+                                          "position nvarchar(132) NULL, seq bigint NULL, number "
+                                          "int NULL, error "
+                                          "nvarchar(max) NOT NULL, [key] nvarchar(max) NULL, [row] "
+                                          "nvarchar(max) "
+                                          "NOT NULL, how nvarchar(300) NOT NULL, rejected_at "
+                                          "datetime2(3) NOT "
+                                          "NULL, replayed_at datetime2(3) NULL",
+        err));
+    return make_table(
+        sink, conn, "streams",
+        "pipeline " KEY_TEXT(128) ", sink " KEY_TEXT(64) ", stream " KEY_TEXT(
+            256) ", target nvarchar(600) NULL, status nvarchar(16) NOT NULL, run "
+                 "nvarchar(48) NULL, made bit NOT "
+                 "NULL, row_count bigint NULL, token varbinary(max) NULL, position "
+                 "varbinary(64) NULL, columns "
+                 "nvarchar(max) NULL, reason nvarchar(max) NULL, updated_at datetime2(3) "
+                 "NOT NULL, PRIMARY KEY (pipeline, sink, stream)",
+        err);
 }
 
 /* ---- lanes ---- */
@@ -378,7 +394,13 @@ static sluice_status put_stream(struct sluice_sink *sink, struct sluice_tds_conn
 sluice_status mssink_loading_put(struct sluice_sink *sink, struct sluice_tds_conn *conn,
                                  const struct mssink_stream *stream, struct sluice_error *err)
 {
+    struct mssink_text t = {0};
     SLUICE_TRY(forget_shards(sink, conn, stream, err));
+    mssink_text_add(&t, "DELETE FROM ");
+    add_state(sink, "letters", &t); /* the load brings their rows again */
+    add_ours(sink, &t);
+    add_and(&t, "stream", stream->desc->name);
+    SLUICE_TRY(mssink_run(conn, "forget the letters of a table", &t, err));
     return put_stream(sink, conn, stream, "loading", stream->made || stream->ours, NULL, err);
 }
 
@@ -398,6 +420,72 @@ sluice_status mssink_fitted_put(struct sluice_sink *sink, struct sluice_tds_conn
     const int found = known.found;
     mssink_known_free(&known);
     return found ? SLUICE_OK : put_stream(sink, conn, stream, "following", 1, NULL, err);
+}
+
+/* ---- tables that are set aside ---- */
+
+sluice_status mssink_aside_read(struct sluice_sink *sink, struct sluice_tds_conn *conn,
+                                struct sluice_error *err)
+{
+    struct mssink_text t = {0};
+    mssink_text_add(&t, "SELECT stream, ISNULL(reason, N'') AS reason FROM ");
+    add_state(sink, "streams", &t);
+    add_ours(sink, &t);
+    add_and(&t, "status", "quarantined");
+    sluice_status status = mssink_text_check(&t, err);
+    if (status >= 0) {
+        status = sluice_tds_query(conn, "read which tables are set aside", t.data, err);
+    }
+    mssink_text_free(&t);
+    while (status == SLUICE_OK) {
+        status = sluice_tds_fetch(conn, err);
+        if (status == SLUICE_OK) {
+            char *stream = text_of(conn, 0);
+            char *reason = text_of(conn, 1);
+            sluice_apply_aside(&sink->tallies, stream != NULL ? stream : "",
+                               reason != NULL ? reason : "");
+            free(stream);
+            free(reason);
+        }
+    }
+    return status < 0 ? status : SLUICE_OK;
+}
+
+struct place {
+    struct sluice_sink *sink;
+    struct sluice_tds_conn *conn;
+};
+
+static sluice_status put_aside(void *ctx, const char *stream, const char *reason,
+                               struct sluice_error *err)
+{
+    const struct place *at = ctx;
+    struct mssink_text t = {0};
+    mssink_text_add(&t, "UPDATE ");
+    add_state(at->sink, "streams", &t);
+    mssink_text_add(&t, " SET status = N'quarantined', updated_at = SYSUTCDATETIME(), reason = ");
+    mssink_text_literal(&t, reason);
+    add_ours(at->sink, &t);
+    add_and(&t, "stream", stream);
+    mssink_text_add(&t, ";\nIF @@ROWCOUNT = 0 INSERT INTO ");
+    add_state(at->sink, "streams", &t);
+    mssink_text_add(&t, " (pipeline, sink, stream, status, made, updated_at, reason) VALUES (");
+    const char *const texts[] = {at->sink->pipeline, at->sink->node, stream};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        mssink_text_literal(&t, texts[i]);
+        mssink_text_add(&t, ", ");
+    }
+    mssink_text_add(&t, "N'quarantined', 0, SYSUTCDATETIME(), ");
+    mssink_text_literal(&t, reason);
+    mssink_text_add(&t, ")");
+    return mssink_run(at->conn, "set a table aside", &t, err);
+}
+
+sluice_status mssink_aside_write(struct sluice_sink *sink, struct sluice_tds_conn *conn,
+                                 struct sluice_error *err)
+{
+    struct place at = {sink, conn};
+    return sluice_apply_aside_each(&sink->tallies, put_aside, &at, err);
 }
 
 /* ---- recovery ---- */
@@ -465,8 +553,10 @@ static sluice_status read_found(struct sluice_sink *sink, struct sluice_tds_conn
     add_state(sink, lanes ? "lanes" : "streams", &t);
     mssink_text_add(&t, lanes ? " WITH (UPDLOCK)" : "");
     add_ours(sink, &t);
-    mssink_text_add(&t, lanes ? " AND token IS NOT NULL ORDER BY updated_at DESC"
-                              : " AND status = N'complete' ORDER BY updated_at DESC");
+    mssink_text_add(&t, lanes
+                            ? " AND token IS NOT NULL ORDER BY updated_at DESC"
+                            : " AND status IN (N'complete', N'quarantined') AND token IS NOT NULL "
+                              "ORDER BY updated_at DESC");
     sluice_status status = mssink_text_check(&t, err);
     if (status >= 0) {
         status = sluice_tds_query(conn, "read what is committed", t.data, err);

@@ -1,6 +1,6 @@
 /*
- * The sink's own tables, in schema `state_schema`: lanes (what is committed of each shard) and streams (loads, and the
- * columns that a table was last fitted to). A row is changed in the transaction of the data that it speaks of.
+ * The sink's own tables, in schema `state_schema`: lanes (what is committed of each shard), streams (loads, and the
+ * columns that a table was last fitted to) and letters (rows that were refused). A row is changed in the transaction of the data that it speaks of.
  */
 #ifndef SLUICE_MSSINK_STATE_H
 #define SLUICE_MSSINK_STATE_H
@@ -58,6 +58,13 @@ sluice_status mssink_complete_put(struct sluice_sink *sink, struct sluice_tds_co
 /* Notes that a table was made or fitted for changes, in the transaction at hand. */
 sluice_status mssink_fitted_put(struct sluice_sink *sink, struct sluice_tds_conn *conn,
                                 const struct mssink_stream *stream, struct sluice_error *err);
+
+/* Tables that were set aside by an earlier run. [ctl] */
+sluice_status mssink_aside_read(struct sluice_sink *sink, struct sluice_tds_conn *conn,
+                                struct sluice_error *err);
+/* Writes down which tables are set aside since the last commit. In the transaction at hand. */
+sluice_status mssink_aside_write(struct sluice_sink *sink, struct sluice_tds_conn *conn,
+                                 struct sluice_error *err);
 
 sluice_status mssink_recover(struct sluice_sink *sink, sluice_recovered_visit visit, void *vctx,
                              struct sluice_error *err);

@@ -10,7 +10,7 @@
 
 #include "tds/encode.h"
 
-enum { CODE_PAGE_UTF8 = 65001, GUID_TEXT = 36 };
+enum { GUID_TEXT = 36 };
 
 /* ---- types ---- */
 

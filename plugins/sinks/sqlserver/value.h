@@ -33,6 +33,8 @@ enum mssink_form {
     MSSINK_FORM_SMALLDATETIME
 };
 
+enum { CODE_PAGE_UTF8 = 65001 };
+
 /* A column's type, as sys.columns has it. */
 struct mssink_type {
     enum mssink_form form;

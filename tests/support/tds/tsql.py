@@ -508,8 +508,10 @@ def _type_of(node: exp.Expression) -> TsqlType | str | None:
         summed = _type_of(node.this)
         name = summed.name if isinstance(summed, TsqlType) else ""
         return summed if name == "bigint" else TsqlType("int") if name in ("tinyint", "smallint", "int") else None
-    if isinstance(node, exp.Count):
+    if isinstance(node, (exp.Count, exp.DateDiff)):
         return TsqlType("bigint" if node.args.get("big_int") else "int")
+    if isinstance(node, exp.Coalesce) and isinstance(node.this, exp.DateDiff):
+        return _type_of(node.this)
     if isinstance(node, exp.Anonymous) and node.name.lower() in ("sysutcdatetime", "sysdatetime"):
         return TsqlType("datetime2", scale=7)
     if isinstance(node, exp.Anonymous) and node.name.lower() == "sysdatetimeoffset":
