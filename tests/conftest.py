@@ -88,6 +88,7 @@ def mssql_server(shared_mssql: MssqlServer) -> Iterator[MssqlServer]:
     each whose changes are captured has a thread and a replication slot."""
     before = set(shared_mssql.databases)
     yield shared_mssql
+    shared_mssql.faults.clear()
     for name in shared_mssql.databases.keys() - before:
         shared_mssql.drop_database(name)
 

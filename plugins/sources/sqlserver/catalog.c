@@ -6,13 +6,18 @@
 #include "source.h"
 
 /* One row a column, in the order of tables. Base types of alias types: the row of sys.types whose two ids are the
- * same; CLR types (geography, hierarchyid) have no such row, and no column may be missing for that. Row counts of sys.partitions need no right beyond that to see the table. */
+ * same; CLR types (geography, hierarchyid) have no such row, and no column may be missing for that. Row counts of sys.partitions need no right beyond that to see the table.
+ * OBJECTPROPERTY knows what servers of other versions have no column for. */
 static const char tables_sql[] =
     "SELECT s.name AS schema_name, t.name AS table_name, t.object_id, c.name AS column_name, "
     "COALESCE(base.name, own.name) AS type_name, c.max_length, c.precision, c.scale, "
     "c.is_nullable, c.is_identity, "
-    "c.is_computed, k.key_ordinal, p.row_count, g.range_column, u.page_count "
-    "FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
+    "c.is_computed, k.key_ordinal, p.row_count, g.range_column, u.page_count, t.is_view, "
+    "OBJECTPROPERTY(t.object_id, 'TableIsMemoryOptimized') AS in_memory "
+    "FROM (SELECT object_id, name, schema_id, is_ms_shipped, 0 AS is_view FROM sys.tables UNION "
+    "ALL "
+    "SELECT object_id, name, schema_id, is_ms_shipped, 1 AS is_view FROM sys.views) t "
+    "JOIN sys.schemas s ON s.schema_id = t.schema_id "
     "JOIN sys.columns c ON c.object_id = t.object_id "
     "LEFT JOIN sys.types base ON base.user_type_id = c.system_type_id "
     "LEFT JOIN sys.types own ON own.user_type_id = c.user_type_id "
@@ -48,7 +53,9 @@ enum {
     C_KEY,
     C_ROWS,
     C_RANGE,
-    C_PAGES
+    C_PAGES,
+    C_VIEW,
+    C_MEMORY
 };
 
 static sluice_status add_column(struct ms_table *table, const struct sluice_tds_conn *conn,
@@ -105,6 +112,8 @@ static sluice_status take_row(struct ms_table *table, const struct sluice_tds_co
         table->object_id = object;
         table->range_ordinal = 0;
         table->pages = sluice_tds_number(conn, C_PAGES);
+        table->is_view = sluice_tds_number(conn, C_VIEW) == 1;
+        table->in_memory = sluice_tds_number(conn, C_MEMORY) == 1; /* NULL before 2014 */
         sluice_tds_text(conn, C_SCHEMA, table->schema_name, sizeof table->schema_name);
         sluice_tds_text(conn, C_TABLE, table->table_name, sizeof table->table_name);
         table->rows =

@@ -74,7 +74,7 @@ void ms_load_close(struct ms_load *rd)
 static sluice_status begin(struct ms_load *rd, struct sluice_error *err)
 {
     SLUICE_TRY(sluice_tds_connect(&rd->src->options.server, rd->src->host, &rd->conn, err));
-    if (rd->src->snapshot) {
+    if (rd->src->snapshot && !rd->stream->in_memory) {
         SLUICE_TRY(sluice_tds_run(rd->conn, rd->what,
                                   "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION",
                                   err));

@@ -125,7 +125,15 @@ sluice_status ms_setup_check(const struct sluice_source *src,
                              const struct ms_table *table, const struct ms_instance *captured,
                              const char *name, struct sluice_error *err)
 {
-    return follows(select) ? src->way->admit(select, table, captured, name, err) : SLUICE_OK;
+    if (!follows(select)) {
+        return SLUICE_OK;
+    }
+    return table->is_view
+               ? sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
+                                  "%s is a view, which has no changes (hint: load it by a pipeline "
+                                  "with mode: full_load_only)",
+                                  name)
+               : src->way->admit(select, table, captured, name, err);
 }
 
 sluice_status ms_setup_check_key(const struct sluice_source *src, const struct ms_stream *stream,

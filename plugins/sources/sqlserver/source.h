@@ -55,6 +55,7 @@ struct ms_stream {
     struct sluice_pair properties[3];
     char unfollowed[1152];      /* why there are no changes of it */
     int32_t filtered;           /* `select` has a WHERE */
+    int32_t in_memory;          /* memory-optimised: SNAPSHOT is a hint of the table's */
     int64_t pages;              /* about; 0 = not known */
     char range_column[132 * 4]; /* first of the clustered key; "" = none */
     char range_type[64];        /* its base type, and as it is declared */
@@ -102,6 +103,8 @@ struct ms_table {
     int64_t rows; /* about; -1 = not known */
     int64_t pages;
     int32_t range_ordinal; /* of the first column of the clustered key, from 1; 0 = none */
+    int32_t is_view;
+    int32_t in_memory; /* memory-optimised */
     struct sluice_tds_column *columns;
     uint32_t *key_ordinals; /* from 1; 0 = not of the key */
     uint32_t count;

@@ -229,6 +229,7 @@ static sluice_status set_select(struct ms_stream *s, const char *where, uint64_t
     n += sluice_tds_quote(s->schema_name, out + n, room - n);
     n += (size_t)snprintf(out + n, room - n, ".");
     n += sluice_tds_quote(s->table_name, out + n, room - n);
+    n += (size_t)snprintf(out + n, room - n, "%s", s->in_memory ? " WITH (SNAPSHOT)" : "");
     if (where != NULL) {
         (void)snprintf(out + n, room - n, " WHERE (%s\n)", where);
     }
@@ -278,6 +279,7 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
     sluice_status status =
         s != NULL && at != NULL && s->decoders != NULL && s->keys != NULL ? SLUICE_OK : nomem(err);
     if (status >= 0) {
+        s->in_memory = table->in_memory;
         status = set_names(s, table, err);
     }
     if (status >= 0) {
@@ -299,7 +301,11 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
     }
     s->properties[0] = (struct sluice_pair){"source", "sqlserver"};
     s->properties[1] = (struct sluice_pair){"incarnation", s->incarnation};
-    if (captured == NULL) {
+    if (table->is_view) {
+        (void)snprintf(s->unfollowed, sizeof s->unfollowed, "a view has none");
+        s->properties[2] = (struct sluice_pair){"unfollowed", s->unfollowed};
+    }
+    else if (captured == NULL) {
         src->way->unfollowed(s->schema_name, s->table_name, s->unfollowed, sizeof s->unfollowed);
         s->properties[2] = (struct sluice_pair){"unfollowed", s->unfollowed};
     }
@@ -310,7 +316,7 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
         row_limit > 0 && (int64_t)row_limit < table->rows ? (int64_t)row_limit : table->rows;
     s->desc = (struct sluice_stream_desc){
         .struct_size = (uint32_t)sizeof s->desc,
-        .kind = SLUICE_STREAM_TABLE,
+        .kind = table->is_view ? SLUICE_STREAM_VIEW : SLUICE_STREAM_TABLE,
         .flags = captured != NULL ? SLUICE_STREAM_CAN_CHANGES | SLUICE_STREAM_LOAD_INEXACT : 0u,
         .before = captured == NULL ? SLUICE_BEFORE_NONE
                   : key_count > 0 && src->options.before_image == MS_BEFORE_KEY

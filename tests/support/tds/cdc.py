@@ -151,6 +151,8 @@ class Capture:
     def scan(self) -> None:
         """Takes all that was committed since."""
         with self._lock:
+            if self.ended.is_set():
+                return
             began = self._clock()
             found = self._scan()
             if found or time.monotonic() - self._noted > 0.2:  # an empty scan is not worth a row each time

@@ -24,6 +24,8 @@ CREATE VIEW tds.relations AS SELECT c.oid::int AS object_id, c.oid AS relid, c.r
 CREATE VIEW sys.schemas AS SELECT nspname::text AS name, oid::int AS schema_id, 1 AS principal_id FROM pg_namespace
   WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'tds', 'INFORMATION_SCHEMA');
 CREATE TABLE tds.modified (relid oid PRIMARY KEY, at text NOT NULL);
+CREATE TABLE tds.memory_optimized (relid oid PRIMARY KEY);
+CREATE TABLE tds.masks (relid oid, attnum int, function text, PRIMARY KEY (relid, attnum));
 CREATE VIEW sys.tables AS SELECT name, object_id, schema_id, 'U '::text AS type, 'USER_TABLE'::text AS type_desc,
   coalesce((SELECT at FROM tds.modified m WHERE m.relid = relations.relid), '2026-01-01 00:00:00.000') AS modify_date,
   0::smallint AS is_ms_shipped, 0::smallint AS is_tracked_by_cdc, 0::smallint AS temporal_type, 0::smallint AS is_external,
@@ -45,6 +47,8 @@ CREATE VIEW sys.columns AS SELECT c.relid::int AS object_id, c.name, c.attnum AS
   coalesce((SELECT d.oid::int FROM pg_attrdef d WHERE d.adrelid = c.relid AND d.adnum = c.attnum
     AND c.default_definition IS NOT NULL), 0) AS default_object_id
   FROM tds.columns c JOIN pg_class t ON t.oid = c.relid;
+CREATE VIEW sys.masked_columns AS SELECT c.object_id, c.name, c.column_id, 1::smallint AS is_masked, m.function AS
+  masking_function FROM sys.columns c JOIN tds.masks m ON m.relid::int = c.object_id AND m.attnum = c.column_id;
 CREATE VIEW sys.identity_columns AS SELECT c.object_id, c.name, c.column_id, c.system_type_id, c.user_type_id, c.max_length,
   c."precision", c.scale, c.is_nullable, c.is_identity, s.seqstart AS seed_value, s.seqincrement AS increment_value,
   pg_sequence_last_value(s.seqrelid) AS last_value
@@ -203,6 +207,7 @@ CREATE FUNCTION sys.columnproperty(id int, col text, property text) RETURNS int 
 CREATE FUNCTION sys.objectproperty(id int, property text) RETURNS int LANGUAGE sql STABLE AS $$
   SELECT CASE lower(property) WHEN 'istable' THEN (type = 'U ')::int WHEN 'isusertable' THEN (type = 'U ')::int
     WHEN 'isview' THEN (type = 'V ')::int
+    WHEN 'tableismemoryoptimized' THEN EXISTS (SELECT 1 FROM tds.memory_optimized m WHERE m.relid::int = id)::int
     WHEN 'tablehasidentity' THEN (SELECT max(is_identity) FROM sys.columns c WHERE c.object_id = id)::int
     WHEN 'tablehasprimarykey' THEN (SELECT max(is_primary_key) FROM sys.indexes i WHERE i.object_id = id)::int END
     FROM sys.objects WHERE object_id = id $$;
