@@ -118,7 +118,7 @@ class MsReplica(pgsink.Replica):
 def ms_sink(target: MssqlDatabase, write: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
             **config: Any) -> dict[str, Any]:
     """A sink `sqlserver`; write: its `write:`, more: other keys beside `config`."""
-    made = {"plugin": "sqlserver", "config": target.config(encrypt="off", **config), **(more or {})}
+    made = {"plugin": "sqlserver", "config": target.config(**{"encrypt": "off", **config}), **(more or {})}
     if write:
         made["write"] = dict(write)
     return made
