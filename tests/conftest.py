@@ -24,6 +24,9 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     # What runs us may ignore hang-ups (nohup), and an engine that inherits that rightly ignores them too.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # A shell lets what it runs in the background ignore Ctrl-C; the engines under test must not inherit that.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not _is_worker(config):
         shared.begin_run()
 

@@ -88,7 +88,7 @@ LOGINS = {
     927: ("Database 'shop' cannot be opened. It is in the middle of a restore.", "restore"),
     17142: ("SQL Server service has been paused. No new connections will be allowed.", "paused"),
     6005: ("SHUTDOWN is in progress.", "SHUTDOWN"),
-    17809: ("Could not connect because the maximum number of '5' user connections has been reached.", "user connections"),
+    17809: ("The maximum number of '5' user connections has been reached.", "user connections"),
 }
 
 
