@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sluice/text.h"
 #include "tds/encode.h"
 
 enum { GUID_TEXT = 36 };
@@ -362,6 +363,16 @@ static sluice_status integer_to_text(const struct mssink_encoder *e, int64_t row
     return put_number(e, text, out, size, err);
 }
 
+/* Beyond the 38 digits of SQL Server's: at most 79 characters. */
+static sluice_status decimal_to_text(const struct mssink_encoder *e, int64_t row, uint8_t *out,
+                                     size_t *size, struct sluice_error *err)
+{
+    char room[SLUICE_TEXT_MAX];
+    struct sluice_bytes text = {NULL, 0};
+    SLUICE_TRY(sluice_view_text(&e->view, row, room, &text, err));
+    return put_text(e, text, out, size, err);
+}
+
 static sluice_status guid_to_text(const struct mssink_encoder *e, int64_t row, uint8_t *out,
                                   size_t *size, struct sluice_error *err)
 {
@@ -621,7 +632,10 @@ static mssink_encode_fn choose(enum mssink_form form, const struct sluice_type *
     case SLUICE_TYPE_DECIMAL128:
         return form == MSSINK_FORM_DECIMAL                               ? decimal_to_decimal
                : form == MSSINK_FORM_MONEY || form == MSSINK_FORM_MONEY4 ? decimal_to_money
+               : text                                                    ? decimal_to_text
                                                                          : NULL;
+    case SLUICE_TYPE_DECIMAL256:
+        return text ? decimal_to_text : NULL;
     case SLUICE_TYPE_UTF8:
     case SLUICE_TYPE_LARGE_UTF8:
         return for_text(form);
@@ -680,7 +694,7 @@ size_t mssink_encoder_room(const struct mssink_encoder *e, int64_t row)
     if (v->offsets != NULL || v->large_offsets != NULL) {
         return (size_t)bytes_of(v, row).size * 2 + 64;
     }
-    return 128 + (size_t)(v->type.width > 0 ? v->type.width : 0);
+    return 192 + (size_t)(v->type.width > 0 ? v->type.width : 0);
 }
 
 sluice_status mssink_encode(const struct mssink_encoder *e, int64_t row, uint8_t *out, size_t *size,
