@@ -13,7 +13,8 @@ from support.score import Score
 from fault.test_t14_types import create
 
 # What the mapping page says of these: SQL Server has no NaN, no infinity, and times of the years 1 to 9999 within a day.
-REFUSED = {"real": 3, "double precision": 3, "date": 5, "time": 1, "timestamp": 5, "timestamptz": 4, "numeric(15,2)": 1}
+REFUSED = {"real": 3, "double precision": 3, "date": 5, "time": 1, "timestamp": 5, "timestamptz": 4,
+           "numeric(15,2)": 1}
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def test_there_and_back(release_engine, db, ms, target):
     """Loads by bulk insert, then the same values as changes; and back by a load. Each value casts to what it was."""
     relations = create(db, test_types.TYPES)
     there = ToMs(release_engine, db, ms, tables=["public.ty_*"], more={"on_error": {"rows": "dlq"}})
-    back = MsReplica(release_engine, ms, target, tables=["public.ty_*"], mode="full_load_only", name=f"b_{db.name[-9:]}")
+    back = MsReplica(release_engine, ms, target, tables=["public.ty_*"], mode="full_load_only",
+                     name=f"b_{db.name[-9:]}")
     target.execute(*test_types.PRELUDE)
     try:
         with Score("T14", f"pg -> sqlserver -> pg, {len(relations)} types") as score:
