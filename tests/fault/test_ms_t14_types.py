@@ -12,7 +12,7 @@ from support.score import Score
 
 from fault.test_t14_types import create
 
-# What the mapping page says of these: SQL Server has no NaN, no infinity, and times of the years 1 to 9999 within a day.
+# What the mapping page says of these: no NaN, no infinity, times of the years 1 to 9999 and within a day.
 REFUSED = {"real": 3, "double precision": 3, "date": 5, "time": 1, "timestamp": 5, "timestamptz": 4,
            "numeric(15,2)": 1}
 
