@@ -105,9 +105,10 @@ class Capture:
             f'CREATE TABLE cdc.{quoted(name + "_CT")} ("__$start_lsn" bytea NOT NULL, "__$end_lsn" bytea, "__$seqval"'
             f' bytea NOT NULL, "__$operation" int NOT NULL, "__$update_mask" bytea, {definitions},'
             ' "__$command_id" int)')
-        made.start = int(self.db.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
-        self._note(made, relation)
-        with self._lock:
+        with self._lock:  # what is committed behind the start is taken by a scan that knows the instance
+            # Of no commit: one that was the last thing in the log ends right there.
+            made.start = int(self.db.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")) + 1
+            self._note(made, relation)
             self.instances.append(made)
 
     def _note(self, made: Instance, relation: str) -> None:
