@@ -18,6 +18,8 @@ static const struct rule rules[] = {
     {18452, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "check user and password; is the domain trusted?"},
     {4060, SLUICE_E_NOT_FOUND, SLUICE_ERROR_FATAL,
      "check option database; the login needs a user in it"},
+    {4064, SLUICE_E_NOT_FOUND, SLUICE_ERROR_FATAL,
+     "ALTER LOGIN … WITH DEFAULT_DATABASE = one that is there"},
     {911, SLUICE_E_NOT_FOUND, SLUICE_ERROR_FATAL, "check option database"},
     {208, SLUICE_E_NOT_FOUND, 0, NULL},
     {207, SLUICE_E_SCHEMA, 0, NULL},
@@ -63,6 +65,8 @@ static const struct rule rules[] = {
     {515, SLUICE_E_DATA, 0, NULL},
     {8152, SLUICE_E_DATA, 0, NULL},
     {2628, SLUICE_E_DATA, 0, NULL},
+    {17300, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "the server has too many sessions"},
+    {18461, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "start the server without -m"},
     {18401, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL}, /* upgrade is running */
     {1105, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "the filegroup is full"},
     {18487, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "the password has expired"},
@@ -70,6 +74,26 @@ static const struct rule rules[] = {
     {6005, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL}, /* shutdown in progress */
     {6006, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
 };
+
+/* All that db-lib tells of a login that fails without a word of the server. */
+static const char *login_hint(int32_t client)
+{
+    switch (client) {
+    case SYBEUHST:
+        return "check option host";
+    case SYBECONN:
+    case SYBESOCK:
+        return "check options host, port and instance; is the server up?";
+    case SYBEFCON: /* TLS, or a reply that is none */
+        return "check options host, port and encrypt; with encrypt: require the server needs a "
+               "certificate that ca_file verifies, of this host and not expired";
+    case SYBESEOF:
+        return "check options host, port and encrypt: the server hung up, as one that wants "
+               "encrypt: require, or is no SQL Server";
+    default:
+        return "check options host, port and encrypt";
+    }
+}
 
 static struct rule rule_of(const struct sluice_tds_message *m)
 {
@@ -80,10 +104,7 @@ static struct rule rule_of(const struct sluice_tds_message *m)
     }
     if (m->number == 0) { /* the connection, or what we did with it */
         return (struct rule){0, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE,
-                             m->client == SYBECONN || m->client == SYBESOCK ||
-                                     m->client == SYBEFCON || m->client == 0
-                                 ? "check options host, port and encrypt"
-                                 : NULL};
+                             m->in_login ? login_hint(m->client) : NULL};
     }
     if (m->severity >= 20) { /* the server ends the connection with it */
         return (struct rule){m->number, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL};

@@ -13,7 +13,8 @@ struct sluice_tds_message {
     int32_t number;
     int32_t severity;
     int32_t state;
-    int32_t client; /* SYBE… */
+    int32_t client;   /* SYBE… */
+    int32_t in_login; /* there is no connection yet */
     char text[512];
 };
 
