@@ -119,3 +119,16 @@ def test_history(replica, db, target):
     assert replay(made) == 2
     rows = target.query(f"SELECT {columns} FROM t WHERE id IN (3, 4) AND _sluice_op <> 'R' ORDER BY id, _sluice_op")
     assert rows == [(3, None, None, "D", True), (3, 33, "v3", "U", True), (4, 44, "v4", "U", True)]
+
+
+def test_refused_in_a_part_of_an_epoch(replica, db, target):
+    """A transaction larger than flush_bytes is written in parts: rows refused in any of them are told."""
+    db.execute(*SOURCE)
+    target.execute(CHECKED)
+    made = replica(sink={"flush_bytes": "64KiB", "small_rows": 0})
+    made.once()
+    db.execute("BEGIN; UPDATE t SET c = -1 WHERE id = 3; INSERT INTO t SELECT i, i, repeat('x', 1000) FROM"
+               " generate_series(100, 400) i; COMMIT")
+    result = made.once(rc=4)
+    assert "the target refuses rows stream=public.t rows=1" in result.stderr, result.describe()
+    assert letters(made) == [("U", 3, "23514")]

@@ -125,6 +125,19 @@ def test_only_what_cannot_be_encoded(pipe, db, ms, small_rows):
     assert ids(ms) == set(range(1, 41)) | {i for i in range(100, 200) if i % 10}
 
 
+def test_refused_in_a_part_of_an_epoch(pipe, db, ms):
+    """A transaction larger than flush_bytes is written in parts: rows refused in any of them are told."""
+    db.execute(*SOURCE)
+    made = pipe(sink={"flush_bytes": "64KiB", "small_rows": 0})
+    made.once()
+    ms.execute("ALTER TABLE [public].[t] ADD CONSTRAINT ck CHECK (c >= 0)")
+    db.execute("BEGIN; UPDATE t SET c = -1 WHERE id = 3; INSERT INTO t (id, c, v) SELECT i, i, repeat('x', 1000) FROM"
+               " generate_series(100, 300) i; COMMIT")
+    result = made.once(rc=4)
+    assert "the target refuses rows stream=public.t rows=1" in result.stderr, result.describe()
+    assert [letter["row"]["id"] for letter in letters(made)] == [3] and len(ids(ms)) == 241
+
+
 def test_replay_one_by_one(pipe, db, ms, workdir):
     """Refused again it stays; with another row it goes in; once only."""
     db.execute(*SOURCE, "UPDATE t SET c = -1 WHERE id IN (3, 4)")

@@ -84,6 +84,59 @@ sluice_status sluice_apply_refuse(struct sluice_apply_tallies *tallies, uint64_t
     return tallies->on_row_error == SLUICE_ROWS_SKIP ? SLUICE_OK : SLUICE_AGAIN;
 }
 
+struct sluice_apply_open_stream {
+    char *name;
+    uint64_t rows;
+};
+
+void sluice_apply_open_add(struct sluice_apply_open *open, const char *stream)
+{
+    uint32_t i = 0;
+    while (i < open->count && strcmp(open->streams[i].name, stream) != 0) {
+        i++;
+    }
+    if (i == open->count) {
+        struct sluice_apply_open_stream *grown =
+            realloc(open->streams, (open->count + 1u) * sizeof *grown);
+        char *name = strdup(stream);
+        open->streams = grown != NULL ? grown : open->streams;
+        if (grown == NULL || name == NULL) {
+            free(name);
+            return;
+        }
+        open->streams[open->count++] = (struct sluice_apply_open_stream){name, 0};
+    }
+    open->streams[i].rows++;
+}
+
+uint64_t sluice_apply_open_rows(const struct sluice_apply_open *open)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < open->count; i++) {
+        rows += open->streams[i].rows;
+    }
+    return rows;
+}
+
+void sluice_apply_open_clear(struct sluice_apply_open *open)
+{
+    for (uint32_t i = 0; i < open->count; i++) {
+        free(open->streams[i].name);
+    }
+    free(open->streams);
+    *open = (struct sluice_apply_open){0};
+}
+
+void sluice_apply_open_settle(struct sluice_apply_open *open,
+                              void (*settle)(void *ctx, const char *stream, uint64_t rows),
+                              void *ctx)
+{
+    for (uint32_t i = 0; i < open->count; i++) {
+        settle(ctx, open->streams[i].name, open->streams[i].rows);
+    }
+    sluice_apply_open_clear(open);
+}
+
 int sluice_apply_refused(struct sluice_apply_tallies *tallies, const char *stream, uint64_t rows)
 {
     (void)pthread_mutex_lock(&tallies->mutex);

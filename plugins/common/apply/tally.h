@@ -31,6 +31,22 @@ void sluice_apply_tallies_free(struct sluice_apply_tallies *tallies);
  * FATAL when max_rejected is passed. */
 sluice_status sluice_apply_refuse(struct sluice_apply_tallies *tallies, uint64_t open,
                                   struct sluice_error *why, struct sluice_error *err);
+/* Rows that were refused in a lane's open transaction, by stream: parts of an epoch are written and forgotten before it is
+ * committed. Threads: the lane's. */
+struct sluice_apply_open {
+    struct sluice_apply_open_stream *streams; /* owned */
+    uint32_t count;
+};
+/* A count for people: without memory it is less, the letters are exact. */
+void sluice_apply_open_add(struct sluice_apply_open *open, const char *stream);
+uint64_t sluice_apply_open_rows(const struct sluice_apply_open *open);
+/* The transaction is gone. */
+void sluice_apply_open_clear(struct sluice_apply_open *open);
+/* The transaction is committed: `settle` is told of each stream, and the counts are cleared. */
+void sluice_apply_open_settle(struct sluice_apply_open *open,
+                              void (*settle)(void *ctx, const char *stream, uint64_t rows),
+                              void *ctx);
+
 /* So many rows were refused in a transaction that is committed now. 1 if they are the stream's first. */
 int sluice_apply_refused(struct sluice_apply_tallies *tallies, const char *stream, uint64_t rows);
 

@@ -23,21 +23,6 @@ void sluice_pgsink_blame(struct sluice_pgsink_lane *lane, const char *stream)
     lane->bad_stream = strdup(stream);
 }
 
-void sluice_pgsink_count_refused(struct sluice_pgsink_lane *lane, uint32_t table)
-{
-    if (table >= lane->refused_cap) {
-        const uint32_t cap = table + 16u;
-        uint64_t *grown = realloc(lane->refused, cap * sizeof *grown);
-        if (grown == NULL) {
-            return; /* a count for people: the letters are exact */
-        }
-        memset(grown + lane->refused_cap, 0, (cap - lane->refused_cap) * sizeof *grown);
-        lane->refused = grown;
-        lane->refused_cap = cap;
-    }
-    lane->refused[table]++;
-}
-
 /* ---- connections ---- */
 
 /* Drops what hangs on the connection, and the connection. */
@@ -357,15 +342,14 @@ sluice_status sluice_pgsink_changes_write(struct sluice_pgsink_lane *lane,
 
 /* ---- committing ---- */
 
+static void settle_refused(void *sink, const char *stream, uint64_t rows)
+{
+    sluice_pgsink_refused_settle(sink, stream, rows);
+}
+
 static void settle(struct sluice_pgsink_lane *lane)
 {
-    for (uint32_t i = 0; i < lane->log.table_count && i < lane->refused_cap; i++) {
-        if (lane->refused[i] > 0) {
-            sluice_pgsink_refused_settle(lane->sink, lane->log.tables[i]->desc->name,
-                                         lane->refused[i]);
-            lane->refused[i] = 0;
-        }
-    }
+    sluice_apply_open_settle(&lane->refused, settle_refused, lane->sink);
     if (lane->pending) {
         sluice_apply_aside_done(&lane->sink->tallies);
     }
@@ -392,9 +376,7 @@ static sluice_status commit_again(struct sluice_pgsink_lane *lane,
         sluice_pgsink_ordered_forget(lane);
         sluice_pgsink_sets_forget(lane);
         SLUICE_TRY(sluice_pg_command(lane->conn, "drop statements", "DEALLOCATE ALL", err));
-        if (lane->refused != NULL) {
-            memset(lane->refused, 0, lane->refused_cap * sizeof *lane->refused);
-        }
+        sluice_apply_open_clear(&lane->refused);
     }
 }
 
@@ -432,9 +414,7 @@ void sluice_pgsink_changes_abort(struct sluice_pgsink_lane *lane)
     sluice_apply_log_clear(&lane->log);
     free(lane->bad_stream);
     lane->bad_stream = NULL;
-    if (lane->refused != NULL) {
-        memset(lane->refused, 0, lane->refused_cap * sizeof *lane->refused);
-    }
+    sluice_apply_open_clear(&lane->refused);
     lane->failed = connect_lane(lane, &ignored) < 0;
 }
 
@@ -449,7 +429,7 @@ void sluice_pgsink_changes_close(struct sluice_pgsink_lane *lane)
     sluice_apply_log_free(&lane->log);
     sluice_pgsink_pipe_free(&lane->pipe);
     sluice_pgsink_claim_free(&lane->claim);
-    free(lane->refused);
+    sluice_apply_open_clear(&lane->refused);
     free(lane->bad_stream);
     free(lane->shard);
     free(lane);

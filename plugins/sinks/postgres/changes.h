@@ -33,10 +33,9 @@ struct sluice_pgsink_lane {
     int failed; /* until abort */
     size_t
         flush_at; /* bytes of the log that are written out; grows when a part cannot stand alone */
-    uint64_t epoch;    /* of the commit at hand, for letters */
-    int pending;       /* the commit at hand writes what is set aside */
-    uint64_t *refused; /* per table of the log: rows refused in the open transaction */
-    uint32_t refused_cap;
+    uint64_t epoch;                   /* of the commit at hand, for letters */
+    int pending;                      /* the commit at hand writes what is set aside */
+    struct sluice_apply_open refused; /* rows in the open transaction */
     char
         *bad_stream; /* of the last failure: the one stream that it was about; owned, NULL = none */
     void *ordered;   /* ordered.c's own: prepared statements */
@@ -56,8 +55,6 @@ void sluice_pgsink_changes_abort(struct sluice_pgsink_lane *lane);
 void sluice_pgsink_changes_close(struct sluice_pgsink_lane *lane);
 /* Notes the stream that an error is about. */
 void sluice_pgsink_blame(struct sluice_pgsink_lane *lane, const char *stream);
-/* A row of log.tables[table] was refused in the open transaction. */
-void sluice_pgsink_count_refused(struct sluice_pgsink_lane *lane, uint32_t table);
 
 /* dialect.c: how values are written for PostgreSQL. A field is in the column's own form: binary if its encoder is,
  * else text; columns of ours are text. */

@@ -408,10 +408,6 @@ static sluice_status refuse(struct sluice_pgsink_lane *lane, size_t index, struc
     const struct sluice_apply_change *c = &lane->log.changes[index];
     const struct sluice_pgsink_stream *stream = sluice_pgsink_stream_of(&lane->log, c->table);
     struct sluice_apply_letter letter;
-    uint64_t open = 0;
-    for (uint32_t i = 0; lane->refused != NULL && i < lane->refused_cap; i++) {
-        open += lane->refused[i];
-    }
     SLUICE_TRY(sluice_apply_letter_make(&lane->log, c, &letter, err));
     const struct sluice_pgsink_refused refused = {.stream = stream->desc->name,
                                                   .target = stream->table->quoted,
@@ -423,10 +419,10 @@ static sluice_status refuse(struct sluice_pgsink_lane *lane, size_t index, struc
                                                   .key = (const char *)letter.key.data,
                                                   .row = (const char *)letter.row.data,
                                                   .write = &stream->write.write,
-                                                  .open = open};
+                                                  .open = sluice_apply_open_rows(&lane->refused)};
     const sluice_status status = sluice_pgsink_refuse(lane->sink, lane->conn, &refused, err);
     if (status >= 0) {
-        sluice_pgsink_count_refused(lane, c->table);
+        sluice_apply_open_add(&lane->refused, stream->desc->name);
     }
     sluice_apply_letter_free(&letter);
     return status;

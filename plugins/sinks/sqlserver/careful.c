@@ -81,53 +81,21 @@ static void forget(struct mssink_changes *lane)
 
 /* ---- counts ---- */
 
-static uint64_t open_count(const struct mssink_changes *lane)
+static void settle(void *sink, const char *stream, uint64_t rows)
 {
-    uint64_t open = 0;
-    for (uint32_t i = 0; i < lane->refused_cap; i++) {
-        open += lane->refused[i];
-    }
-    return open;
-}
-
-/* A count for people: without memory it is less, the letters are exact. */
-static void count(struct mssink_changes *lane, uint32_t table)
-{
-    if (table >= lane->refused_cap) {
-        const uint32_t cap = table + 16u;
-        uint64_t *grown = realloc(lane->refused, cap * sizeof *grown);
-        if (grown == NULL) {
-            return;
-        }
-        memset(grown + lane->refused_cap, 0, (cap - lane->refused_cap) * sizeof *grown);
-        lane->refused = grown;
-        lane->refused_cap = cap;
-    }
-    lane->refused[table]++;
-}
-
-void mssink_careful_undo(struct mssink_changes *lane)
-{
-    if (lane->refused != NULL) {
-        memset(lane->refused, 0, lane->refused_cap * sizeof *lane->refused);
-    }
+    mssink_refused_settle(sink, stream, rows);
 }
 
 void mssink_careful_settle(struct mssink_changes *lane)
 {
-    for (uint32_t i = 0; i < lane->log.table_count && i < lane->refused_cap; i++) {
-        if (lane->refused[i] > 0) {
-            mssink_refused_settle(lane->sink, lane->log.tables[i]->desc->name, lane->refused[i]);
-        }
-    }
-    mssink_careful_undo(lane);
+    sluice_apply_open_settle(&lane->refused, settle, lane->sink);
     forget(lane);
 }
 
 void mssink_careful_free(struct mssink_changes *lane)
 {
     forget(lane);
-    free(lane->refused);
+    sluice_apply_open_clear(&lane->refused);
 }
 
 /* ---- rows ---- */
@@ -154,11 +122,11 @@ static sluice_status refuse(struct mssink_changes *lane, size_t index, struct sl
                                            .seq = letter.seq,
                                            .key = (const char *)letter.key.data,
                                            .row = (const char *)letter.row.data,
-                                           .open = open_count(lane)};
+                                           .open = sluice_apply_open_rows(&lane->refused)};
     const sluice_status status =
         target.failed ? nomem(err) : mssink_refuse(lane->sink, lane->conn, &refused, err);
     if (status >= 0) {
-        count(lane, c->table);
+        sluice_apply_open_add(&lane->refused, stream_of(lane, index)->desc->name);
     }
     mssink_text_free(&target);
     sluice_apply_letter_free(&letter);

@@ -84,7 +84,7 @@ void mssink_changes_abort(struct mssink_changes *lane)
 {
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     sluice_apply_log_clear(&lane->log);
-    mssink_careful_undo(lane);
+    sluice_apply_open_clear(&lane->refused);
     free(lane->bad_stream);
     lane->bad_stream = NULL;
     lane->flushed = 0;
@@ -245,7 +245,7 @@ static int has_other_way(struct mssink_changes *lane, const struct sluice_error 
                    lane->bad_stream != NULL)) {
         return 0;
     }
-    lane->careful |= !again || lane->careful;
+    lane->careful |= !again;
     lane->only_ordered = 1;
     sluice_log(lane->sink->host, SLUICE_LOG_INFO,
                "changes go one by one until the next commit error=\"%s\"", err->message);
@@ -257,7 +257,7 @@ static void start_over(struct mssink_changes *lane, struct sluice_error *err)
 {
     sluice_error_clear(err);
     mssink_rollback(lane->conn);
-    mssink_careful_undo(lane);
+    sluice_apply_open_clear(&lane->refused);
     lane->in_tx = 0;
 }
 

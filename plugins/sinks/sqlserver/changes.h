@@ -24,9 +24,8 @@ struct mssink_changes {
     int single;             /* careful, and no two changes are tried at once */
     uint32_t stages;        /* counts staging tables of the open transaction */
     struct mssink_bad *bad; /* careful.c */
-    uint64_t *refused;      /* one a table of the log: rows in the open transaction */
-    uint32_t refused_cap;
-    char *bad_stream; /* what failed is of this stream alone; NULL = not known */
+    struct sluice_apply_open refused; /* rows in the open transaction */
+    char *bad_stream;                 /* what failed is of this stream alone; NULL = not known */
 };
 
 sluice_status mssink_changes_open(struct sluice_sink *sink, const struct sluice_shard_desc *shard,

@@ -41,8 +41,6 @@ sluice_status mssink_careful_apply(struct mssink_changes *lane, size_t from, siz
 int mssink_has_refused(const struct sluice_apply_log *log, size_t from, size_t to);
 /* Counts go to the sink, what was known of bad rows is forgotten: the epoch is committed. */
 void mssink_careful_settle(struct mssink_changes *lane);
-/* Counts of the transaction that was rolled back. */
-void mssink_careful_undo(struct mssink_changes *lane);
 void mssink_careful_free(struct mssink_changes *lane);
 
 /* ---- letters.c: sluice_sink_api.letters, .replay, .report ---- */
