@@ -339,6 +339,11 @@ static sluice_status decode_datetime(const struct sluice_tds_decoder *d, struct 
 
 #define RAW "CAST($ AS varbinary(8000))"
 #define RAW_MAX "CAST($ AS varbinary(max))"
+/* Of a code page: the server makes UTF-16 of it, since it alone knows each collation's. A character of any page takes
+ * no fewer bytes than UTF-16 has units. */
+#define WIDE "CAST(CAST($ AS nvarchar(4000)) AS varbinary(8000))"
+#define WIDE_MAX "CAST(CAST($ AS nvarchar(max)) AS varbinary(max))"
+enum { WIDE_UNITS = 4000 };
 
 static const struct {
     const char *name;
@@ -355,12 +360,12 @@ static const struct {
     {"float", decode_same, {SLUICE_TYPE_FLOAT64, 0, 0, 8}, NULL},
     {"money", decode_money, {SLUICE_TYPE_DECIMAL128, 19, 4, 16}, NULL},
     {"smallmoney", decode_money, {SLUICE_TYPE_DECIMAL128, 10, 4, 16}, NULL},
-    {"char", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
-    {"varchar", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"char", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, WIDE},
+    {"varchar", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, WIDE},
     {"nchar", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
     {"nvarchar", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
-    {"text", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
-    {"ntext", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"text", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, WIDE_MAX},
+    {"ntext", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, WIDE_MAX},
     {"xml", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
     {"sysname", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
     {"binary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
@@ -482,7 +487,13 @@ sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c,
             const char *form = plain[i].form != NULL ? plain[i].form : "$";
             out->decode = plain[i].decode;
             out->type = plain[i].type;
-            out->form = c->max_length < 0 && strcmp(form, RAW) == 0 ? RAW_MAX : form;
+            out->form = form;
+            if (c->max_length < 0 && strcmp(form, RAW) == 0) {
+                out->form = RAW_MAX;
+            }
+            else if ((c->max_length < 0 || c->max_length > WIDE_UNITS) && strcmp(form, WIDE) == 0) {
+                out->form = WIDE_MAX;
+            }
             out->extension = out->decode == decode_guid ? "arrow.uuid" : NULL;
             return SLUICE_OK;
         }

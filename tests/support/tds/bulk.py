@@ -7,7 +7,7 @@ import select
 import struct
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from psycopg import pq
@@ -192,7 +192,7 @@ def text_of(t: TsqlType, data: bytes) -> str:
         return day(days + 693595) + " " + clock(minutes * 60, 0)
     if n in ("binary", "varbinary", "image"):
         return "\\x" + data.hex()
-    return data.decode("cp1252" if n in ("char", "varchar", "text") else "utf-16-le")
+    return data.decode(t.codec if n in ("char", "varchar", "text") else "utf-16-le")
 
 
 # ---- rows
@@ -212,7 +212,7 @@ def taker(column: BulkColumn, scale: int | None) -> Take:
 
         return integer
     if code in (0xE7, 0xEF, 0xA7, 0xAF) and column.size != 0xFFFF:
-        codec = "utf-16-le" if code in (0xE7, 0xEF) else "cp1252"
+        codec = "utf-16-le" if code in (0xE7, 0xEF) else column.type.codec
 
         def text(data: bytes, at: int) -> tuple[str | None, int]:
             size = data[at] | data[at + 1] << 8
@@ -292,7 +292,7 @@ def load(engine: Engine, target: tuple[Table, list[str], set[str]], data: bytes)
     kept = {
         row[0]: row
         for row in engine.values(
-            "SELECT c.name, c.type, c.scale, c.is_identity, pg_get_expr(d.adbin, d.adrelid) FROM"
+            "SELECT c.name, c.type, c.scale, c.is_identity, pg_get_expr(d.adbin, d.adrelid), c.collated FROM"
             " tds.columns c LEFT JOIN pg_attrdef d"
             " ON d.adrelid = c.relid AND d.adnum = c.attnum AND NOT c.is_computed AND c.default_definition IS NOT NULL"
             " WHERE c.relid = to_regclass($1)",
@@ -311,6 +311,7 @@ def load(engine: Engine, target: tuple[Table, list[str], set[str]], data: bytes)
                 1,
                 "",
             )
+        column.type = replace(column.type, collation=kept[column.name][5] or "")
     rows = read_rows(cursor, [taker(c, int(kept[c.name][2] or 0)) for c in columns])
     if "KEEP_NULLS" not in options:
         for place, column in enumerate(columns):

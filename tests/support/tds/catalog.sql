@@ -7,7 +7,7 @@ CREATE SCHEMA tds;
 CREATE TABLE tds.columns (relid oid NOT NULL, attnum int NOT NULL, name text NOT NULL, type text NOT NULL,
   length int NOT NULL, "precision" int NOT NULL, scale int NOT NULL, max_length int NOT NULL,
   system_type_id int NOT NULL, is_nullable boolean NOT NULL, is_identity boolean NOT NULL,
-  is_computed boolean NOT NULL, definition text, default_name text, default_definition text,
+  is_computed boolean NOT NULL, definition text, default_name text, default_definition text, collated text,
   PRIMARY KEY (relid, attnum));
 CREATE TABLE tds.settings (name text PRIMARY KEY, value text NOT NULL);
 INSERT INTO tds.settings VALUES ('snapshot_isolation_state', '1'), ('is_cdc_enabled', '0'),
@@ -90,6 +90,26 @@ CREATE FUNCTION tds.truncated(place text, name text, kept text) RETURNS void LAN
 BEGIN PERFORM tds.fail(2628, 16, 1, 'String or binary data would be truncated in table ''%db%.' || place
   || ''', column ''' || name || '''. Truncated value: ''' || kept || '''.'); END $$;
 
+-- A string of another collation than the database's: as many bytes as its code page needs.
+CREATE FUNCTION tds.page_of(collation_name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN collation_name ILIKE '%\_UTF8' THEN 'UTF8' WHEN collation_name ILIKE 'Cyrillic%' THEN 'WIN1251'
+    WHEN collation_name ILIKE 'Japanese%' THEN 'SJIS' ELSE 'WIN1252' END $$;
+CREATE FUNCTION tds.fit_page(v text, size int, pad boolean, place text, name text, page text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE kept text := ''; c text; bytes int := 0; BEGIN
+  FOREACH c IN ARRAY regexp_split_to_array(v, '') LOOP
+    BEGIN
+      bytes := bytes + length(convert_to(c, page));
+    EXCEPTION WHEN untranslatable_character THEN
+      c := repeat('?', tds.units(c));
+      bytes := bytes + length(c);
+    END;
+    kept := kept || c;
+  END LOOP;
+  IF size >= 0 AND bytes > size THEN PERFORM tds.truncated(place, name, ''); END IF;
+  RETURN CASE WHEN pad THEN kept || repeat(' ', size - bytes) ELSE kept END;
+END $$;
+
 CREATE FUNCTION tds.fit_text(v text, size int, wide boolean, pad boolean, place text, name text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE bare text; BEGIN
@@ -148,6 +168,9 @@ BEGIN
         || CASE WHEN c.type = 'datetimeoffset' THEN ' [+-](0[0-9]|1[0-3]):[0-5][0-9]' ELSE '' END;
       body := body || format('IF %s !~ %L THEN %s := tds.norm_time(%s, %L, %s); END IF; ', n, '^' || test || '$', n, n,
         c.type, c.scale);
+    ELSIF c.type IN ('char', 'varchar', 'text') AND tds.page_of(c.collated) <> 'WIN1252' THEN
+      body := body || format('IF %s <> %L THEN %s := tds.fit_page(%s, %s, %L, %L, %L, %L); END IF; ', n, '', n, n,
+        CASE c.type WHEN 'text' THEN -1 ELSE c.length END, c.type = 'char', place, c.name, tds.page_of(c.collated));
     ELSIF c.type IN ('char', 'nchar', 'varchar', 'nvarchar') AND NOT (c.length < 0 AND c.type = 'nvarchar') THEN
       body := body || format('IF %s THEN %s := tds.fit_text(%s, %s, %L, %L, %L, %L); END IF; ',
         CASE WHEN c.type IN ('char', 'nchar') THEN n || ' IS NOT NULL'

@@ -87,8 +87,8 @@ class Capture:
         if len(stream_instances) == 2:
             raise NotTaken("A source table can have at most two capture instances.", 22926)
         chosen = [part.strip().strip("[]") for part in columns.split(",") if part.strip()]
-        kept = self.db.query("SELECT name, type, length, precision, scale FROM tds.columns WHERE relid = %s::regclass"
-                             " ORDER BY attnum", [relation])
+        kept = self.db.query("SELECT name, type, length, precision, scale, coalesce(collated, '') FROM tds.columns"
+                             " WHERE relid = %s::regclass ORDER BY attnum", [relation])
         if not kept:
             raise NotTaken(f"Source table '{schema}.{table}' does not exist.", 22931)
         kept = [row for row in kept if not chosen or row[0] in chosen]
@@ -119,7 +119,8 @@ class Capture:
                  ("__$command_id", TsqlType("int"))]
         statements = [
             f"INSERT INTO tds.columns SELECT attrelid, attnum, attname, {literal(t.name)}, {t.length}, {t.precision},"
-            f" {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]}, true, false, false, NULL FROM pg_attribute"
+            f" {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]}, true, false, false, NULL, NULL, NULL,"
+            f" {literal(t.collation)} FROM pg_attribute"
             f" WHERE attrelid = {table} AND attname = {literal(name)}" for name, t in types]
         statements += [
             f"INSERT INTO cdc.captured_columns VALUES ({table}::oid::int, {literal(c)}, {i + 1}, {literal(t.name)},"

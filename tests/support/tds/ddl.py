@@ -25,6 +25,7 @@ class ColumnMade:
     default_name: str = ""
     constraints: list[str] = field(default_factory=list)  # of the table, said at the column
     primary: bool = False
+    collation: str = ""
 
     def definition(self) -> str:
         text = f"{quoted(self.name)} {self.type.storage}"
@@ -166,7 +167,7 @@ def _column_part(reader: Reader, made: ColumnMade, constraint: str, table: Table
     elif reader.taken("NULL") or reader.taken("ROWGUIDCOL") or reader.taken("SPARSE"):
         pass
     elif reader.taken("COLLATE"):
-        reader.name()
+        made.collation = reader.name()
     elif reader.taken("IDENTITY"):
         seed = (
             [int("".join(token.text for token in part)) for part in parts_of(reader.group())]
@@ -266,7 +267,7 @@ def note(table: Table, c: ColumnMade) -> str:
     t = c.type
     where = f"attrelid = {literal(table.sql)}::regclass AND attname = {literal(c.name)} AND NOT attisdropped"
     precision = t.precision or {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "bit": 1}.get(t.name, 0)
-    texts = [literal(text) if text else "NULL" for text in (c.computed, c.default_name, c.default_text)]
+    texts = [literal(text) if text else "NULL" for text in (c.computed, c.default_name, c.default_text, c.collation)]
     return (
         "INSERT INTO tds.columns SELECT attrelid, attnum, attname, "
         f"{literal(t.name)}, {t.length}, {precision}, {t.scale}, {t.max_length}, {SYSTEM_TYPE_IDS[t.name]},"

@@ -39,7 +39,8 @@ def columns(engine: Engine, result: pq.abc.PGresult, query: tsql.Query) -> list[
     if pairs:
         listed = ", ".join(f"({table}, {col})" for table, col in pairs)
         for row in engine.values(
-            "SELECT relid, attnum, type, length, precision, scale, is_nullable, is_identity, is_computed"
+            "SELECT relid, attnum, type, length, precision, scale, is_nullable, is_identity, is_computed,"
+            " coalesce(collated, '')"
             f" FROM tds.columns WHERE (relid, attnum) IN ({listed})"
         ):
             kept[int(row[0] or 0), int(row[1] or 0)] = row[2:]
@@ -58,7 +59,8 @@ def columns(engine: Engine, result: pq.abc.PGresult, query: tsql.Query) -> list[
         elif said[k] is not None:
             out.append(Column(name, said[k]))
         elif row is not None:
-            kind = TsqlType(row[0], int(row[1]), int(row[2]) if row[0] in ("decimal", "numeric") else 0, int(row[3]))
+            digits = int(row[2]) if row[0] in ("decimal", "numeric") else 0
+            kind = TsqlType(row[0], int(row[1]), digits, int(row[3]), row[7])
             nullable = row[4] == "t" or not direct or loose
             out.append(Column(name, kind, nullable, row[5] == "t" and direct, row[6] == "t" and direct))
         else:

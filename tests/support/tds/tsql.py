@@ -235,6 +235,16 @@ def _call(name: str, *arguments: exp.Expression | str | int | bool) -> exp.Expre
     )
 
 
+def _is_wide(node: exp.Expression) -> bool:
+    """A value that was made nvarchar, before its own cast was mended or behind that."""
+    if isinstance(node, exp.Cast):
+        kind = node.to.sql(dialect="tsql").lower()
+        text = node.to.this == exp.DataType.Type.TEXT and isinstance(node.this, exp.Column)
+        return kind.startswith(("nvarchar", "nchar")) or text
+    call = node.expression if isinstance(node, exp.Dot) else None
+    return isinstance(call, exp.Anonymous) and call.name == "cast_text" and call.expressions[2] == exp.true()
+
+
 def cast(value: exp.Expression, t: TsqlType) -> exp.Expression:
     """As T-SQL converts."""
     text = exp.Cast(this=value, to=exp.DataType.build("text", dialect="postgres"))
@@ -250,7 +260,7 @@ def cast(value: exp.Expression, t: TsqlType) -> exp.Expression:
     if n in ("binary", "varbinary"):
         if isinstance(value, exp.Literal) and value.is_string:
             value = text
-        if n == "varbinary" and isinstance(value, exp.Column):
+        if n == "varbinary" and (isinstance(value, exp.Column) or _is_wide(value)):
             return _call("bytes_of", value)
         return _call("cast_bytes", value, t.length, n == "binary")
     if n == "bit":

@@ -14,6 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 COLLATION = bytes.fromhex("0904d00034")
+# What columns may be declared with beside the database's own: five bytes of the wire (MS-TDS 2.2.5.1.2: LCID, flags,
+# version, sort order), Python's codec.
+COLLATIONS = {
+    "sql_latin1_general_cp1_ci_as": (COLLATION, "cp1252"),
+    "latin1_general_100_bin2": (bytes.fromhex("0904002200"), "cp1252"),
+    "cyrillic_general_ci_as": (bytes.fromhex("1904d00000"), "cp1251"),
+    "japanese_ci_as": (bytes.fromhex("1104d00000"), "cp932"),
+    "latin1_general_100_ci_as_sc_utf8": (bytes.fromhex("0904d02400"), "utf-8"),
+}
 NULL_LENGTHS = {"short": b"\xff\xff", "plp": b"\xff" * 8, "byte": b"\0"}
 
 # T-SQL type -> the type that PostgreSQL keeps it in. Times are texts in one form, since theirs end at microseconds.
@@ -46,6 +55,16 @@ class TsqlType:
     length: int = 0
     precision: int = 0
     scale: int = 0
+    collation: str = ""
+
+    @property
+    def codec(self) -> str:
+        """Of char, varchar and text."""
+        return COLLATIONS.get(self.collation.lower(), (COLLATION, "cp1252"))[1]
+
+    @property
+    def collation_bytes(self) -> bytes:
+        return COLLATIONS.get(self.collation.lower(), (COLLATION, "cp1252"))[0]
 
     @property
     def max_length(self) -> int:
@@ -127,7 +146,7 @@ def type_info(t: TsqlType) -> bytes:
     if n == "utf16":
         return b"\xa5\xff\xff"
     if n in ("text", "ntext"):
-        return bytes([0x23 if n == "text" else 0x63]) + struct.pack("<I", 0x7FFFFFFF) + COLLATION
+        return bytes([0x23 if n == "text" else 0x63]) + struct.pack("<I", 0x7FFFFFFF) + t.collation_bytes
     if n == "image":
         return b"\x22" + struct.pack("<I", 0x7FFFFFFF)
     if n in ("binary", "varbinary", "rowversion", "timestamp"):
@@ -136,7 +155,7 @@ def type_info(t: TsqlType) -> bytes:
     wide = n in ("nchar", "nvarchar", "sysname")
     code = {"char": 0xAF, "varchar": 0xA7, "nchar": 0xEF, "nvarchar": 0xE7, "sysname": 0xE7}[n]
     size = 0xFFFF if t.length == -1 else t.length * (2 if wide else 1)
-    return bytes([code]) + struct.pack("<H", size) + COLLATION
+    return bytes([code]) + struct.pack("<H", size) + t.collation_bytes
 
 
 def is_plp(t: TsqlType) -> bool:
@@ -198,7 +217,7 @@ def encode_bytes(t: TsqlType, text: str) -> bytes:
     if t.name in ("rowversion", "timestamp"):
         return int(text).to_bytes(8, "big")
     if t.name in ("char", "varchar", "text"):
-        return text.encode("cp1252", "replace")
+        return text.encode(t.codec, "replace")
     return text.encode("utf-16-le", "surrogatepass")
 
 
@@ -243,10 +262,10 @@ def encoder(t: TsqlType) -> Callable[[str], bytes]:
         head = bytes([size])
         return lambda text: head + int(text).to_bytes(size, "little", signed=True)
     if t.name in ("nvarchar", "varchar") and t.length >= 0:
-        codec = "utf-16-le" if t.name == "nvarchar" else "cp1252"
+        codec = "utf-16-le" if t.name == "nvarchar" else t.codec
 
         def string(text: str) -> bytes:
-            data = text.encode(codec, "replace" if codec == "cp1252" else "surrogatepass")
+            data = text.encode(codec, "surrogatepass" if codec == "utf-16-le" else "replace")
             return len(data).to_bytes(2, "little") + data
 
         return string

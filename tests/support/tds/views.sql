@@ -42,7 +42,8 @@ CREATE VIEW sys.columns AS SELECT c.relid::int AS object_id, c.name, c.attnum AS
   c.is_nullable::int::smallint AS is_nullable, c.is_identity::int::smallint AS is_identity,
   c.is_computed::int::smallint AS is_computed, 0::smallint AS is_sparse, 0::smallint AS is_hidden,
   0::smallint AS generated_always_type, 0::smallint AS is_rowguidcol,
-  CASE WHEN c.type IN ('char', 'varchar', 'nchar', 'nvarchar', 'text', 'ntext') THEN 'SQL_Latin1_General_CP1_CI_AS' END
+  CASE WHEN c.type IN ('char', 'varchar', 'nchar', 'nvarchar', 'text', 'ntext') THEN
+    coalesce(c.collated, 'SQL_Latin1_General_CP1_CI_AS') END
     AS collation_name,
   coalesce((SELECT d.oid::int FROM pg_attrdef d WHERE d.adrelid = c.relid AND d.adnum = c.attnum
     AND c.default_definition IS NOT NULL), 0) AS default_object_id
@@ -230,7 +231,8 @@ CREATE FUNCTION sys.serverproperty(name text) RETURNS text LANGUAGE sql STABLE A
     WHEN 'machinename' THEN 'STANDIN' WHEN 'productlevel' THEN 'RTM' WHEN 'collation' THEN 'SQL_Latin1_General_CP1_CI_AS'
     END $$;
 CREATE FUNCTION sys.collationproperty(name text, property text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE lower(property) WHEN 'codepage' THEN CASE WHEN name ILIKE '%UTF8' THEN 65001 ELSE 1252 END
+  SELECT CASE lower(property) WHEN 'codepage' THEN CASE tds.page_of(name) WHEN 'UTF8' THEN 65001 WHEN 'WIN1251' THEN 1251
+    WHEN 'SJIS' THEN 932 ELSE 1252 END
     WHEN 'lcid' THEN 1033 END $$;
 CREATE FUNCTION sys.databasepropertyex(name text, property text) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT CASE lower(property) WHEN 'collation' THEN 'SQL_Latin1_General_CP1_CI_AS' WHEN 'status' THEN 'ONLINE'
