@@ -77,6 +77,7 @@ class MssqlServer:
         self.pg = pg
         self.owns = owns
         self.users = {USER: PASSWORD}
+        self.windows_users: dict[tuple[str, str], str] = {}  # (DOMAIN, user): by NTLMv2
         self.databases: dict[str, str] = {}
         self.tls: ssl.SSLContext = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.refuses_tls = True

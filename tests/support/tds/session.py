@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import pq
 
-from . import bulk, procedures, rpc, tokens, wire
+from . import bulk, ntlm, procedures, rpc, tokens, wire
 from .engine import Engine
 from .errors import TERMINATED, Attention, ServerError
 from .tokens import Column
@@ -67,7 +67,12 @@ class Session(threading.Thread):
         if self.server.login_error is not None:
             number, text = self.server.login_error
             return self.refuse(number, text, 17)
-        if self.server.users.get(asked["user"]) != asked["password"]:
+        if asked["sspi"]:
+            asked["user"] = self.prove(bytes.fromhex(asked["sspi"]))
+            if not asked["user"]:
+                return self.refuse(18452, "Login failed. The login is from an untrusted domain and cannot be used with"
+                                   " Integrated authentication.", 14)
+        elif self.server.users.get(asked["user"]) != asked["password"]:
             return self.refuse(18456, f"Login failed for user '{asked['user']}'.", 14)
         database = asked["database"] or "master"
         if database not in self.server.databases:
@@ -80,6 +85,13 @@ class Session(threading.Thread):
         self.link.send_message(tokens.login_reply(database, size))
         self.link.packet_size = size
         return True
+
+    def prove(self, negotiate: bytes) -> str:
+        """A Windows login: who has answered the challenge, "" = nobody who may."""
+        message, secret = ntlm.challenge(negotiate, "STANDIN")
+        self.link.send_message(b"\xed" + struct.pack("<H", len(message)) + message)
+        kind, data = self.link.read_message()
+        return ntlm.proves(data, secret, self.server.windows_users) if kind == wire.SSPI else ""
 
     def refuse(self, number: int, text: str, severity: int) -> bool:
         self.link.send_message(tokens.message(number, text, severity) + tokens.done(tokens.ERROR))

@@ -8,6 +8,7 @@ import ssl
 import struct
 
 BATCH, RPC, REPLY, ATTENTION, BULK, TRANSACTION, LOGIN7, PRELOGIN = 0x01, 0x03, 0x04, 0x06, 0x07, 0x0E, 0x10, 0x12
+SSPI = 0x11
 
 
 class Closed(Exception):
@@ -137,5 +138,6 @@ def parse_login7(data: bytes) -> dict[str, str]:
     password = bytes(((b ^ 0xA5) >> 4 | (b ^ 0xA5) << 4) & 0xFF for b in text(2))
     names = {"host": 0, "user": 1, "application": 3, "database": 8}
     out = {name: text(index).decode("utf-16-le") for name, index in names.items()}
-    return {**out, "password": password.decode("utf-16-le"),
+    offset, size = struct.unpack("<HH", data[78:82])
+    return {**out, "password": password.decode("utf-16-le"), "sspi": data[offset : offset + size].hex(),
             "packet_size": str(struct.unpack("<I", data[8:12])[0])}
