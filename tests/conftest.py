@@ -7,10 +7,12 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import pg, proc, s3, shared, sluice
 from support.tds import MssqlServer
+from support.tds.real import RealServer
 
 CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
@@ -79,19 +81,20 @@ def pg_server() -> pg.PgServer:
 
 
 @pytest.fixture(scope="session")
-def shared_mssql(pg_server: pg.PgServer) -> Iterator[MssqlServer]:
-    server = MssqlServer(pg_server)
+def shared_mssql(pg_server: pg.PgServer) -> Iterator[Any]:
+    server = RealServer.named() or MssqlServer(pg_server)
     yield server
     server.destroy()
 
 
 @pytest.fixture
-def mssql_server(shared_mssql: MssqlServer) -> Iterator[MssqlServer]:
-    """A stand-in for SQL Server; see support/tds. A test that breaks it makes its own. Its databases are the test's:
+def mssql_server(shared_mssql: Any) -> Iterator[Any]:
+    """A stand-in for SQL Server, or the server that SLUICE_TEST_MSSQL names; see support/tds. A test that breaks it makes its own. Its databases are the test's:
     each whose changes are captured has a thread and a replication slot."""
     before = set(shared_mssql.databases)
     yield shared_mssql
-    shared_mssql.faults.clear()
+    if isinstance(shared_mssql, MssqlServer):
+        shared_mssql.faults.clear()
     for name in shared_mssql.databases.keys() - before:
         shared_mssql.drop_database(name)
 

@@ -1,5 +1,5 @@
 """Full loads of SQL Server, from the stand-in (tests/support/tds), into files and into PostgreSQL, value by value.
-Nobody has run them against a real server; there is no way to name one yet."""
+Nobody has run them against a real server yet; SLUICE_TEST_MSSQL names one."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from .tds.server import MssqlDatabase
 
 def enable(db: MssqlDatabase, *tables: str, schema: str = "dbo", **more: str) -> None:
     """Change data capture of the database (if it has none yet) and of some tables."""
-    if db.name not in db.server.captures:
+    if not db.query("SELECT name FROM sys.databases WHERE name = DB_NAME() AND is_cdc_enabled = 1"):
         db.execute("EXEC sys.sp_cdc_enable_db")
     extra = "".join(f", @{name} = N'{value}'" for name, value in more.items())
     for table in tables:
@@ -63,7 +63,7 @@ def plain(value: Any) -> Any:
 def rows_of(db: MssqlDatabase | PgDatabase, relation: str, columns: Iterable[str], keys: int) -> dict[tuple, list]:
     """Key → rows; columns begin with the key's."""
     names = list(columns)
-    if isinstance(db, MssqlDatabase):
+    if not isinstance(db, PgDatabase):
         found = db.query("SELECT " + ", ".join(f"[{name.replace(']', ']]')}]" for name in names) + f" FROM {relation}")
     else:
         doubled = [name.replace('"', '""') for name in names]
@@ -131,7 +131,7 @@ class ToMs(Pipe):
                  sink: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None,
                  beside: Mapping[str, Any] | None = None, **top: Any):
         self.target = target
-        if isinstance(db, MssqlDatabase):
+        if not isinstance(db, PgDatabase):
             self.plugin = "sqlserver"
             top = {"tables": ["dbo.*"], **top, "source": {"encrypt": "off", "poll_interval": "50ms",
                                                           **(top.get("source") or {})}}

@@ -245,6 +245,8 @@ class Parser:
             return self.word(1) == "(" or lead in ("RAISERROR", "GRANT", "CREATE", "ALTER", "EXEC", "EXECUTE", "DBCC")
         if previous == "ON" and word in ("DELETE", "UPDATE"):
             return True
+        if previous == "WITH" and word == "ROLLBACK" and lead == "ALTER":
+            return True
         if word == "SET" and previous in ("DELETE", "UPDATE") and lead in ("CREATE", "ALTER"):
             return True
         if word == "IF" and self.word(1) == "EXISTS" and lead in ("DROP", "ALTER"):

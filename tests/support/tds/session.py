@@ -75,6 +75,8 @@ class Session(threading.Thread):
         elif self.server.users.get(asked["user"]) != asked["password"]:
             return self.refuse(18456, f"Login failed for user '{asked['user']}'.", 14)
         database = asked["database"] or "master"
+        if database == "master" and database not in self.server.databases:
+            self.server.create_database(database)
         if database not in self.server.databases:
             return self.refuse(
                 4060, f'Cannot open database "{database}" requested by the login. The login failed.', 11

@@ -119,9 +119,21 @@ def create(tokens: list[Token]) -> Run:
         if not reader.ended:
             raise reader.wrong()
         return defined([f"CREATE SCHEMA {tsql.quoted(name)}"], 0xFD, "CREATE SCHEMA")
+    if reader.taken("DATABASE"):
+        return of_server(reader.name(), lambda server, name: server.create_database(name))
     if reader.taken("VIEW") or reader.taken("OR", "ALTER", "VIEW"):
         return create_view(reader, tokens[1].upper == "OR")
     raise NotTaken(f"The stand-in does not take CREATE {reader.peek()}.")
+
+
+def of_server(name: str, work: Callable) -> Run:
+    """What makes or drops a database."""
+
+    def run(engine: Engine, reply: Reply) -> None:
+        work(engine.server, name)
+        reply.done(0xFD)
+
+    return run
 
 
 def create_view(reader: Reader, replaces: bool) -> Run:
@@ -173,6 +185,8 @@ def alter(tokens: list[Token]) -> Run:
         reader.need("SET")
         if reader.taken("CHANGE_TRACKING"):
             return defined(tracking.database(reader), 0xFD, "ALTER")
+        if reader.taken("SINGLE_USER") or reader.taken("MULTI_USER"):
+            return of_server("", lambda _server, _name: None)
         option, value = reader.name().upper(), reader.name().upper()
         named = {
             "ALLOW_SNAPSHOT_ISOLATION": "snapshot_isolation_state",
@@ -187,7 +201,10 @@ def alter(tokens: list[Token]) -> Run:
 
 
 def drop(tokens: list[Token]) -> Run:
-    return defined(ddl.drop(Reader(tokens[1:])), 0xC7, "DROP")
+    reader = Reader(tokens[1:])
+    if reader.taken("DATABASE"):
+        return of_server(reader.name(), lambda server, name: server.drop_database(name))
+    return defined(ddl.drop(reader), 0xC7, "DROP")
 
 
 def truncate(tokens: list[Token]) -> Run:
