@@ -89,8 +89,8 @@ def shared_mssql(pg_server: pg.PgServer) -> Iterator[Any]:
 
 @pytest.fixture
 def mssql_server(shared_mssql: Any) -> Iterator[Any]:
-    """A stand-in for SQL Server, or the server that SLUICE_TEST_MSSQL names; see support/tds. A test that breaks it makes its own. Its databases are the test's:
-    each whose changes are captured has a thread and a replication slot."""
+    """A stand-in for SQL Server, or the server that SLUICE_TEST_MSSQL names; see support/tds. A test that breaks it
+    makes its own. Its databases are the test's: each whose changes are captured has a thread and a replication slot."""
     before = set(shared_mssql.databases)
     yield shared_mssql
     if isinstance(shared_mssql, MssqlServer):

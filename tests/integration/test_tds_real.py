@@ -1,4 +1,4 @@
-"""What stands for a real SQL Server in tests, tried on the stand-in: no test may find a difference in how it is asked."""
+"""What stands for a real SQL Server in tests, tried on the stand-in."""
 
 from __future__ import annotations
 
