@@ -3,7 +3,8 @@
     SLUICE_TEST_MSSQL='mssql://sa:secret@host:1433' scripts/test integration -k 'sqlserver or mssink'
 
 The login must be of sysadmin: it makes databases of its own, with CDC where a test asks for it, and drops them. SQL
-Server Agent must run. Tests that reach behind the server (faults, cuts, the capture job's pace) are skipped, and say so.
+Server Agent must run. Tests that reach behind the server (faults, cuts, the capture job's pace) are skipped, and
+say so.
 """
 
 from __future__ import annotations
