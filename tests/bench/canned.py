@@ -14,7 +14,7 @@ from support.tds.tokens import Column
 from support.tds.tsqltypes import TsqlType, encode
 
 _READS = re.compile(r"\s*select\s+(.*?)\s+from\s+(?:\[?dbo\]?\.)?\[?replayed\]?\s*$", re.I | re.S)
-_RAW = re.compile(r"CAST\(\[(\w+)\] AS varbinary\((max|\d+)\)\)", re.I)
+_RAW = re.compile(r"CAST\((?:CAST\()?\[(\w+)\](?: AS nvarchar\((?:max|\d+)\)\))? AS varbinary\((max|\d+)\)\)", re.I)
 KEPT_BULK = 1 << 20
 
 
