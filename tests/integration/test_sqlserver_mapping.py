@@ -1,4 +1,4 @@
-"""The mapping tables of docs/type-mapping.md are what `sluice plan` says of the types: SLUICE_WRITE_DOCS=1 writes them."""
+"""SQL Server's tables of docs/type-mapping.md are what `sluice plan` says; SLUICE_WRITE_DOCS=1 writes them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ POSTGRESQL = (
 )
 
 
+COLUMN = re.compile(r'["\[](c\d\d)["\]] ([a-z][a-z0-9 ]*?(?:\([a-z0-9,]+\))?(?: with(?:out)? time zone)?)'
+                    r'(?= COLLATE| NOT NULL| NULL|,|\)$)')
+
+
 def made(statements: list[str]) -> dict[str, str]:
     """Column → type of a CREATE TABLE of either dialect."""
-    found = {}
-    for statement in statements:
-        for name, kind in re.findall(r'["\[](c\d\d)["\]] ([a-z][a-z0-9 ]*?(?:\([a-z0-9,]+\))?(?: with(?:out)? time zone)?)'
-                                     r'(?= COLLATE| NOT NULL| NULL|,|\)$)', statement):
-            found[name] = kind
-    return found
+    return {name: kind for statement in statements for name, kind in COLUMN.findall(statement)}
 
 
 def table(head: str, kinds: tuple[str, ...], streams: list[dict]) -> str:
