@@ -67,7 +67,7 @@ class Session(threading.Thread):
         if self.server.login_error is not None:
             number, text = self.server.login_error
             return self.refuse(number, text, 17)
-        if asked["sspi"]:
+        if "sspi" in asked:
             asked["user"] = self.prove(bytes.fromhex(asked["sspi"]))
             if not asked["user"]:
                 return self.refuse(18452, "Login failed. The login is from an untrusted domain and cannot be used with"

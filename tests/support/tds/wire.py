@@ -138,6 +138,8 @@ def parse_login7(data: bytes) -> dict[str, str]:
     password = bytes(((b ^ 0xA5) >> 4 | (b ^ 0xA5) << 4) & 0xFF for b in text(2))
     names = {"host": 0, "user": 1, "application": 3, "database": 8}
     out = {name: text(index).decode("utf-16-le") for name, index in names.items()}
-    offset, size = struct.unpack("<HH", data[78:82])
-    return {**out, "password": password.decode("utf-16-le"), "sspi": data[offset : offset + size].hex(),
+    if data[25] & 0x80:  # OptionFlags2: fIntSecurity
+        offset, size = struct.unpack("<HH", data[78:82])
+        out["sspi"] = data[offset : offset + size].hex()
+    return {**out, "password": password.decode("utf-16-le"),
             "packet_size": str(struct.unpack("<I", data[8:12])[0])}
