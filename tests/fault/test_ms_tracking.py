@@ -10,7 +10,7 @@ import pytest
 from support import msload
 from support.mssql import MsReplica, track, version
 from support.msload import COLUMNS, MsLoad
-from support.pipe import sleep_or_end
+from support.pipe import kill_nine_loop, sleep_or_end
 from support.score import Score, size
 
 SEED = 60602
@@ -45,23 +45,9 @@ def test_kill_nine_loop(release_engine, make, ms):
     msload.setup(ms, rows=size(300, 3000), captured=False)
     track(ms, *COLUMNS)
     replica = make(by=release_engine)
-    grew = 0
     with Score("T1", f"sqlserver (change tracking) -> pg, 4 writers, seed {SEED}") as score:
         with MsLoad(ms, writers=4, seed=SEED, rate=size(60, 200)) as work:
-            for number in range(kills):
-                before = replica.epochs()
-                run = replica.start()
-                if number % 3 == 2:
-                    replica.wait_epochs(before + 1, run)
-                    wait = chance.uniform(0, 0.4)
-                else:
-                    wait = chance.uniform(0.02, 0.9) if number % 3 == 0 else chance.uniform(0.5, size(2.0, 5.0))
-                assert sleep_or_end(run, wait), run.wait().describe()
-                score.saw(run.pid, is_pid=True)
-                run.kill9()
-                score.fault()
-                grew += replica.epochs() > before
-                assert work.running, "the writers ended"
+            grew = kill_nine_loop(replica, work, score, chance, kills, anywhere=(0.5, size(2.0, 5.0)))
         replica.once(timeout=180)
         score.survive(score.faults)
         for table, columns in COLUMNS.items():

@@ -8,7 +8,7 @@ import time
 import pytest
 from support import load
 from support.mssql import ToMs
-from support.pipe import sleep_or_end
+from support.pipe import kill_nine_loop
 from support.score import Score, size
 from support.tds import MssqlServer
 
@@ -41,23 +41,9 @@ def test_kill_nine_loop(db, pipe):
     kills = size(20, 100)
     chance = random.Random(SEED)
     load.setup(db, rows=size(150, 2000))
-    grew = 0
     with Score("T1", f"pg -> sqlserver, 4 writers, seed {SEED}") as score:
         with load.Load(db, writers=4, seed=SEED, rate=size(8, 20)) as work:
-            for number in range(kills):
-                before = pipe.epochs()
-                run = pipe.start()
-                if number % 3 == 2:
-                    pipe.wait_epochs(before + 1, run)
-                    wait = chance.uniform(0, 0.4)
-                else:
-                    wait = chance.uniform(0.02, 0.9) if number % 3 == 0 else chance.uniform(0.5, size(2.5, 5.0))
-                assert sleep_or_end(run, wait), run.wait().describe()
-                score.saw(run.pid, is_pid=True)
-                run.kill9()
-                score.fault()
-                grew += pipe.epochs() > before
-                assert work.running, "the writers ended"
+            grew = kill_nine_loop(pipe, work, score, chance, kills, anywhere=(0.5, size(2.5, 5.0)))
             work.stop()
         judge(score, pipe)
         print(f"{pipe.epochs()} epochs, {grew} lives of {kills} committed")

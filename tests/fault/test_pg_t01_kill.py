@@ -8,7 +8,7 @@ import random
 import pytest
 from support import load
 from support.pgsink import BankWatch
-from support.pipe import sleep_or_end
+from support.pipe import kill_nine_loop, sleep_or_end
 from support.score import LONG, Score, size
 
 SEED = 50501
@@ -23,23 +23,9 @@ def test_kill_nine_loop(release_engine, make_replica, db, target):
     chance = random.Random(SEED)
     load.setup(db, rows=size(300, 3000))
     replica = make_replica(by=release_engine)
-    grew = 0
     with Score("T1", f"pg -> pg, 8 writers, seed {SEED}") as score, BankWatch(target) as bank:
         with load.Load(db, writers=8, seed=SEED, rate=size(120, 400)) as work:
-            for number in range(kills):
-                before = replica.epochs()
-                run = replica.start()
-                if number % 3 == 2:
-                    replica.wait_epochs(before + 1, run)
-                    wait = chance.uniform(0, 0.4)
-                else:
-                    wait = chance.uniform(0.02, 0.7) if number % 3 == 0 else chance.uniform(0.3, size(1.7, 5.0))
-                assert sleep_or_end(run, wait), run.wait().describe()
-                score.saw(run.pid, is_pid=True)
-                run.kill9()
-                score.fault()
-                grew += replica.epochs() > before
-                assert work.running, "the writers ended"
+            grew = kill_nine_loop(replica, work, score, chance, kills, 0.7, (0.3, size(1.7, 5.0)))
             done = work.stop()
         replica.once(timeout=180)
         score.survive(score.faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -218,3 +219,26 @@ def sleep_or_end(run: sluice.Running, seconds: float) -> bool:
     while run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     return run.poll() is None
+
+
+def kill_nine_loop(pipe: Any, work: Any, score: Score, chance: random.Random, kills: int,
+                   early: float = 0.9, anywhere: tuple[float, float] = (0.5, 2.0)) -> int:
+    """Starts the pipeline and kills it, so many times, while `work` writes. A third dies within `early` seconds, while
+    tables are loaded or the feed is opened; a third `anywhere`; a third soon after a commit of its own. Answers how
+    many lives committed: else nothing but starts would have been killed."""
+    grew = 0
+    for number in range(kills):
+        before = pipe.epochs()
+        run = pipe.start()
+        if number % 3 == 2:
+            pipe.wait_epochs(before + 1, run)
+            wait = chance.uniform(0, 0.4)
+        else:
+            wait = chance.uniform(0.02, early) if number % 3 == 0 else chance.uniform(*anywhere)
+        assert sleep_or_end(run, wait), run.wait().describe()
+        score.saw(run.pid, is_pid=True)
+        run.kill9()
+        score.fault()
+        grew += pipe.epochs() > before
+        assert work.running, "the writers ended"
+    return grew
