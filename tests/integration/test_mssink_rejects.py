@@ -158,6 +158,21 @@ def test_replay_one_by_one(pipe, db, ms, workdir):
     assert len(ids(ms)) == 39
 
 
+def test_replay_finds_the_row_by_its_key(pipe, db, ms):
+    """Not by another unique index, whose column the letter itself changes."""
+    db.execute(*SOURCE)
+    ms.execute(*KNOWN, TARGET[2].replace("PRIMARY KEY", "PRIMARY KEY NONCLUSTERED"),
+               "CREATE UNIQUE CLUSTERED INDEX a_first ON [public].[t] (v)")
+    made = pipe(sink={"load_into": "truncate"})
+    made.once()
+    db.execute("UPDATE t SET c = -1, v = 'changed' WHERE id = 3")
+    made.once(rc=4)
+    assert letters(made)[0]["key"] == {"id": 3}
+    ms.execute("ALTER TABLE [public].[t] DROP CONSTRAINT ck")
+    made.engine.cmd("dlq", "replay", str(made.path), "--all").expect(0)
+    assert ms.query("SELECT id, c FROM [public].[t] WHERE v = N'changed'") == [(3, -1)]
+
+
 def test_deletes_and_keys(pipe, db, ms):
     """A delete that a foreign key forbids; an update of a key; both by the old key."""
     db.execute(*SOURCE)

@@ -111,6 +111,12 @@ static sluice_status refuse(struct mssink_changes *lane, size_t index, struct sl
     struct mssink_text target = {0};
     struct sluice_apply_letter letter;
     SLUICE_TRY(sluice_apply_letter_make(&lane->log, c, &letter, err));
+    const struct sluice_apply_table *table = lane->log.tables[c->table];
+    if (c->op == 'U' && letter.key.data == NULL && table->key_count > 0) {
+        /* Of several unique indexes the letter says which. */
+        sluice_apply_tuple_json(&lane->log, table, c->after, 1, &letter.key);
+        sluice_apply_buffer_add(&letter.key, "", 1);
+    }
     mssink_text_table(&target, stream_of(lane, index)->table->schema,
                       stream_of(lane, index)->table->name);
     const struct mssink_refused refused = {.stream = stream_of(lane, index),
@@ -123,8 +129,9 @@ static sluice_status refuse(struct mssink_changes *lane, size_t index, struct sl
                                            .key = (const char *)letter.key.data,
                                            .row = (const char *)letter.row.data,
                                            .open = sluice_apply_open_rows(&lane->refused)};
-    const sluice_status status =
-        target.failed ? nomem(err) : mssink_refuse(lane->sink, lane->conn, &refused, err);
+    const sluice_status status = target.failed || letter.key.failed
+                                     ? nomem(err)
+                                     : mssink_refuse(lane->sink, lane->conn, &refused, err);
     if (status >= 0) {
         sluice_apply_open_add(&lane->refused, stream_of(lane, index)->desc->name);
     }

@@ -147,7 +147,7 @@ sluice_status mssink_seen_read(struct sluice_tds_conn *conn, const char *schema,
         "sys.indexes i JOIN sys.index_columns ic ON ic.object_id = i.object_id AND "
         "ic.index_id = i.index_id JOIN sys.columns c ON c.object_id = i.object_id AND "
         "c.column_id = ic.column_id WHERE i.object_id = %lld AND i.is_disabled = 0 AND "
-        "ic.key_ordinal > 0 ORDER BY i.index_id, ic.key_ordinal",
+        "ic.key_ordinal > 0 ORDER BY i.is_primary_key DESC, i.index_id, ic.key_ordinal",
         (long long)out->object_id);
     sluice_status status = read_rows(conn, &t, take_index, out, err);
     static const char triggers[] = "sys.triggers WHERE parent_id";

@@ -26,8 +26,10 @@ struct mssink_seen {
     uint32_t count;
     uint32_t cap;
     int index_count;
-    int guards;   /* triggers, foreign keys and checks: bulk load would pass them over */
-    char *unique; /* owned: "\x1f" before and after each column, "\x1e" after each unique index */
+    int guards; /* triggers, foreign keys and checks: bulk load would pass them over */
+    char *
+        unique; /* owned: "\x1e" before each unique index (the primary key first), "\x1f" around each
+                     column */
 };
 
 sluice_status mssink_seen_read(struct sluice_tds_conn *conn, const char *schema, const char *name,

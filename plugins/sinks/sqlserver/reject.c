@@ -50,17 +50,15 @@ static sluice_status put_letter(const struct sluice_sink *sink, struct sluice_td
         sink->state);
     mssink_text_literal(&t, sink->pipeline);
     sluice_apply_letter_how(&r->stream->write.write, &how);
-    const char *const texts[] = {sink->node,
-                                 r->stream->desc->name,
-                                 r->target,
-                                 r->shard,
-                                 load ? r->stream->run : NULL,
-                                 op,
-                                 r->position,
-                                 why->message,
-                                 r->key,
-                                 r->row,
-                                 how.failed ? "hard" : (const char *)how.data};
+    if (how.failed) {
+        sluice_apply_buffer_free(&how);
+        mssink_text_free(&t);
+        return sluice_error_set(err, SLUICE_E_NOMEM, SLUICE_ERROR_FATAL,
+                                "out of memory for a letter");
+    }
+    const char *const texts[] = {
+        sink->node,  r->stream->desc->name, r->target, r->shard, load ? r->stream->run : NULL, op,
+        r->position, why->message,          r->key,    r->row,   (const char *)how.data};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         add_text(&t, texts[i]);
     }
