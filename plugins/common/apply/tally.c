@@ -6,12 +6,14 @@
 
 #include "sluice/position.h"
 
+enum { WRITE = 1, WRITTEN = 2 };
+
 /* Never freed before the end: a reason is changed on the lane's thread alone while it is planned. */
 struct sluice_apply_tally {
     struct sluice_apply_tally *next;
     char *stream;
     char *reason;      /* set aside since; NULL = not */
-    int planned;       /* not written yet: the next commit does */
+    int planned;       /* WRITE, or WRITTEN into a transaction that is not committed yet; 0 = no */
     uint64_t rejected; /* in committed work */
 };
 
@@ -220,7 +222,7 @@ static void set_aside(struct sluice_apply_tallies *tallies, const char *stream, 
     if (tally != NULL) {
         free(tally->reason);
         tally->reason = copy;
-        tally->planned |= planned;
+        tally->planned = planned ? WRITE : tally->planned;
         copy = NULL;
     }
     (void)pthread_mutex_unlock(&tallies->mutex);
@@ -244,7 +246,7 @@ int sluice_apply_aside_pending(struct sluice_apply_tallies *tallies)
     int pending = 0;
     (void)pthread_mutex_lock(&tallies->mutex);
     for (const struct sluice_apply_tally *t = tallies->first; t != NULL; t = t->next) {
-        pending |= t->planned;
+        pending |= t->planned != 0;
     }
     (void)pthread_mutex_unlock(&tallies->mutex);
     return pending;
@@ -258,8 +260,11 @@ sluice_status sluice_apply_aside_each(struct sluice_apply_tallies *tallies,
     struct sluice_apply_tally *first = tallies->first;
     (void)pthread_mutex_unlock(&tallies->mutex);
     for (struct sluice_apply_tally *t = first; t != NULL; t = t->next) {
-        if (t->planned) {
+        if (t->planned != 0) {
             SLUICE_TRY(visit(ctx, t->stream, t->reason, err));
+            (void)pthread_mutex_lock(&tallies->mutex);
+            t->planned = WRITTEN;
+            (void)pthread_mutex_unlock(&tallies->mutex);
         }
     }
     return SLUICE_OK;
@@ -269,7 +274,7 @@ void sluice_apply_aside_done(struct sluice_apply_tallies *tallies)
 {
     (void)pthread_mutex_lock(&tallies->mutex);
     for (struct sluice_apply_tally *t = tallies->first; t != NULL; t = t->next) {
-        t->planned = 0;
+        t->planned = t->planned == WRITTEN ? 0 : t->planned;
     }
     (void)pthread_mutex_unlock(&tallies->mutex);
 }

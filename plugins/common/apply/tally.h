@@ -82,7 +82,7 @@ typedef sluice_status (*sluice_apply_aside_visit)(void *ctx, const char *stream,
 sluice_status sluice_apply_aside_each(struct sluice_apply_tallies *tallies,
                                       sluice_apply_aside_visit visit, void *ctx,
                                       struct sluice_error *err);
-/* What was planned is committed. */
+/* What aside_each() visited is committed; what was planned since is still to be written. */
 void sluice_apply_aside_done(struct sluice_apply_tallies *tallies);
 /* 1 if the error is one that comes again whenever the table is written: neither a lost connection nor the disk. */
 int sluice_apply_is_for_good(const struct sluice_error *err);
