@@ -279,7 +279,8 @@ def test_measure(made: Setup):
     assert answer.field("lag", 6).startswith("nobody reads")
     end = made.lsn()
     answer = made.ok("--do", "measure", "--position", end)
-    assert int(answer.field("lag", 1)) < 100000
+    # Other tests write to the same log meanwhile.
+    assert int(answer.field("lag", 1)) <= int(made.lsn(), 16) - int(end, 16)
     assert int(made.ok("--do", "measure", "--position", first.start).field("lag", 1)) > 200000
 
 

@@ -217,6 +217,14 @@ static int is_log_gone(const struct sluice_error *err)
            strstr(err->message, "has already been removed") != NULL;
 }
 
+/* Seen beside ALTER TABLE and TRUNCATE (15.18): the decoder's old view of the catalog has no name for
+   a file of rows. A new session builds that view anew, from the slot's restart_lsn. */
+static int is_catalog_race(const struct sluice_error *err)
+{
+    return err != NULL && strcmp(err->sqlstate, "XX000") == 0 &&
+           strstr(err->message, "could not map filenode") != NULL;
+}
+
 sluice_status sluice_pg_error_replication(struct sluice_error *err, sluice_status status)
 {
     if (is_log_gone(err)) {
@@ -227,6 +235,10 @@ sluice_status sluice_pg_error_replication(struct sluice_error *err, sluice_statu
         (void)snprintf(err->message + used, sizeof err->message - used,
                        " (hint: begin anew: sluice state reset FILE, then sluice run FILE)");
         return SLUICE_E_POSITION_LOST;
+    }
+    if (is_catalog_race(err)) {
+        err->flags = SLUICE_ERROR_RETRYABLE;
+        return err->status;
     }
     static const struct {
         const char *sqlstate;

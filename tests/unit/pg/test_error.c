@@ -89,6 +89,19 @@ static void log_that_is_gone(void **state)
     assert_non_null(strstr(err.message, "(hint: begin anew: sluice state reset FILE"));
 }
 
+/* The decoder's view of an old catalog; a new session has another one. */
+static void a_race_of_the_catalog(void **state)
+{
+    (void)state;
+    struct sluice_error err = SLUICE_ERROR_INIT;
+    sluice_status st = sluice_error_set(&err, SLUICE_E_INTERNAL, 0,
+                                        "read changes: could not map filenode "
+                                        "\"base/26692/27182\" to relation OID (SQLSTATE XX000)");
+    memcpy(err.sqlstate, "XX000", 6);
+    assert_int_equal(sluice_pg_error_replication(&err, st), SLUICE_E_INTERNAL);
+    assert_int_equal(err.flags, SLUICE_ERROR_RETRYABLE);
+}
+
 static void replication_hints(void **state)
 {
     (void)state;
@@ -115,6 +128,7 @@ int pg_test_error(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes), cmocka_unit_test(refused_connections),
+        cmocka_unit_test(a_race_of_the_catalog),
         cmocka_unit_test(replication_hints), cmocka_unit_test(log_that_is_gone)};
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
 }
