@@ -100,6 +100,12 @@ def mssql_server(shared_mssql: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def ms(mssql_server: Any) -> Any:
+    """An empty database of it."""
+    return mssql_server.create_database()
+
+
+@pytest.fixture
 def db(pg_server: pg.PgServer) -> Iterator[pg.PgDatabase]:
     """An empty database."""
     with pg_server.database() as database:

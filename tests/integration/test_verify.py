@@ -42,7 +42,11 @@ def replica(engine, db, target):
 
 
 def verify(made, *args, rc=0):
-    done = made.engine.cmd("verify", str(made.path), "--json", *args, timeout=170).expect(rc).json()
+    result = made.engine.cmd("verify", str(made.path), "--json", *args, timeout=170)
+    done = result.json()
+    assert result.rc == rc, (result.stderr, [(s["stream"], s["verdict"], s["reason"]) for s in done["streams"]
+                                             if s["verdict"] != "equal"][:9],
+                             done["differences"][:9])
     return {(s["stream"], s["sink"]): s for s in done["streams"]}, done["differences"]
 
 

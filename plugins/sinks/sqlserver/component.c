@@ -90,6 +90,7 @@ static const struct sluice_sink_api api = {
     .letters = mssink_letters,
     .replay = mssink_replay,
     .report = mssink_report,
+    .digest = mssink_digest,
 };
 
 const struct sluice_component mssink_component = {

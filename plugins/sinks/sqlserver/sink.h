@@ -98,6 +98,7 @@ struct sluice_sink {
     struct sluice_tds_conn *idle[32];
     uint32_t idle_count;
     _Atomic uint64_t bytes;
+    uint8_t digest_position[64]; /* [ctl] */
 };
 
 /* ---- sink.c ---- */
@@ -144,6 +145,11 @@ sluice_status mssink_value(struct sluice_tds_conn *conn, const char *what, struc
                            char **out, struct sluice_error *err);
 /* Errors are swallowed: a connection that breaks has no transaction either. */
 void mssink_rollback(struct sluice_tds_conn *conn);
+
+/* ---- digest.c ---- */
+sluice_status mssink_digest(struct sluice_sink *sink, const struct sluice_sink_plan *plan,
+                            const struct sluice_digest_ask *ask, sluice_digest_visit visit,
+                            void *vctx, struct sluice_digest_info *info, struct sluice_error *err);
 
 /* ---- check.c ---- */
 sluice_status mssink_check(struct sluice_sink *sink, const struct sluice_sink_plan *plan,

@@ -221,6 +221,38 @@ sluice_status mssink_claim_take(struct sluice_sink *sink, struct sluice_tds_conn
     return status;
 }
 
+sluice_status mssink_position_get(struct sluice_sink *sink, struct sluice_tds_conn *conn,
+                                  uint8_t store[64], struct sluice_bytes *out,
+                                  struct sluice_error *err)
+{
+    int there = 0;
+    struct mssink_text t = {0};
+    *out = (struct sluice_bytes){NULL, 0};
+    SLUICE_TRY(is_there(sink, conn, "lanes", &there, err));
+    if (!there) {
+        return SLUICE_OK;
+    }
+    mssink_text_add(&t, "SELECT TOP (1) position FROM ");
+    add_state(sink, "lanes", &t);
+    add_ours(sink, &t);
+    mssink_text_add(&t, " AND run IS NULL AND position IS NOT NULL ORDER BY position DESC");
+    sluice_status status = mssink_text_check(&t, err);
+    if (status >= 0) {
+        status = sluice_tds_query(conn, "read the position", t.data, err);
+    }
+    mssink_text_free(&t);
+    while (status == SLUICE_OK) {
+        status = sluice_tds_fetch(conn, err);
+        const struct sluice_bytes value =
+            status == SLUICE_OK ? sluice_tds_value(conn, 0) : (struct sluice_bytes){NULL, 0};
+        if (value.size > 0 && value.size <= 64) {
+            memcpy(store, value.data, value.size);
+            *out = (struct sluice_bytes){store, value.size};
+        }
+    }
+    return status < 0 ? status : SLUICE_OK;
+}
+
 void mssink_claim_free(struct mssink_claim *claim)
 {
     free(claim->applied);

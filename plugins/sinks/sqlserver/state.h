@@ -36,6 +36,11 @@ sluice_status mssink_shard_put(struct sluice_sink *sink, struct sluice_tds_conn 
                                const char *shard, const struct mssink_stream *stream,
                                const struct sluice_commit *commit, struct sluice_error *err);
 
+/* How far changes are applied, of the lane that is farthest; size 0 = none. Changes nothing: the state may be missing. */
+sluice_status mssink_position_get(struct sluice_sink *sink, struct sluice_tds_conn *conn,
+                                  uint8_t store[64], struct sluice_bytes *out,
+                                  struct sluice_error *err);
+
 struct mssink_known {
     int found;
     char status[16];

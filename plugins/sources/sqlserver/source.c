@@ -276,4 +276,5 @@ const struct sluice_source_api ms_source_api = {
     .reader_next = ms_any_next,
     .reader_close = ms_any_close,
     .measure = ms_measure,
+    .digest = ms_digest,
 };

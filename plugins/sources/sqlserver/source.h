@@ -93,6 +93,7 @@ struct sluice_source {
     char shard_id[121];
     struct sluice_tds_settings quick; /* of `asking` */
     struct sluice_tds_conn *asking;   /* of measure(); NULL = none */
+    struct ms_lsn digest_position;    /* [ctl] */
 };
 
 /* A table out of the catalog, all columns. Valid during the visit. */
@@ -165,6 +166,11 @@ sluice_status ms_any_next(struct sluice_reader *rd, int64_t timeout_us, struct s
 void ms_any_close(struct sluice_reader *rd);
 sluice_status ms_any_shards(struct sluice_source *src, sluice_shard_visit visit, void *vctx,
                             struct sluice_error *err);
+
+/* digest.c: sluice_source_api.digest */
+sluice_status ms_digest(struct sluice_source *src, const struct sluice_digest_ask *ask,
+                        sluice_digest_visit visit, void *vctx, struct sluice_digest_info *info,
+                        struct sluice_error *err);
 
 extern const struct sluice_source_api ms_source_api;
 

@@ -75,6 +75,22 @@ BEGIN
     ELSE to_char(d, 'YYYY-MM-DD ') || clock END;
 END $$;
 
+-- TRY_CAST: NULL where CAST fails.
+CREATE FUNCTION tds.try_cast(v text, came text, kind text, scale int, storage text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE out text; BEGIN
+  IF kind IN ('date', 'time', 'datetime', 'smalldatetime', 'datetime2', 'datetimeoffset') THEN
+    RETURN tds.norm_time(v, kind, scale);
+  END IF;
+  EXECUTE format('SELECT CAST(CAST(%L AS %s) AS %s)::text', v, came, storage) INTO out;
+  RETURN out;
+EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$;
+
+-- A datetimeoffset at another distance from UTC: the same moment.
+CREATE FUNCTION tds.switchoffset(v text, zone text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT to_char(moved, 'YYYY-MM-DD HH24:MI:SS') || substring(v FROM '\.\d+') || ' ' || zone FROM (SELECT
+    regexp_replace(left(v, length(v) - 7), '\.\d+$', '')::timestamp - right(v, 6)::interval + zone::interval AS moved) x $$;
+
 -- Length in UTF-16 units, as nvarchar counts.
 CREATE FUNCTION tds.units(v text) RETURNS int LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN octet_length(v) = length(v) THEN length(v)

@@ -110,6 +110,8 @@ def regular(tokens: list[Token]) -> list[str]:
             out.append("CAST('' AS VARBINARY(1))")
         elif token.kind == "sign" and len(token.text) == 2 and token.text[1] == "=" and token.text[0] in "+-*/%":
             out.append(f"= {out[-1]} {token.text[0]}")
+        elif word == "REAL" and out and out[-1].upper() == "AS" and following == ")":
+            out.append("float(24)")  # the parser takes it for float
         elif word == "IDENTITYCOL":
             raise NotTaken("The stand-in does not take IDENTITYCOL.")
         else:
@@ -338,7 +340,16 @@ class Mender:
             else cast(node.this, storage_of(node.to))
         )
 
-    on_trycast = on_cast
+    def on_trycast(self, node: exp.TryCast) -> exp.Expression:
+        """NULL where the conversion fails; texts and bytes always go."""
+        kind = storage_of(node.to)
+        if kind.name in ("char", "nchar", "varchar", "nvarchar", "binary", "varbinary", "bit"):
+            return cast(node.this, kind)
+        text = exp.Cast(this=node.this, to=exp.DataType.build("text", dialect="postgres"))
+        came = exp.Cast(this=exp.Anonymous(this="pg_typeof", expressions=[node.this.copy()]),
+                        to=exp.DataType.build("text", dialect="postgres"))
+        tried = _call("try_cast", text, came, kind.name, kind.scale or 0, kind.storage)
+        return exp.Cast(this=tried, to=exp.DataType.build(kind.storage, dialect="postgres"))
 
     def on_dot(self, node: exp.Dot) -> exp.Expression:
         method = node.expression
@@ -374,6 +385,8 @@ class Mender:
         name = node.name.lower()
         if name in _CLOCKS:
             return _call("clock", *_CLOCKS[name])
+        if name == "switchoffset":
+            return _call(name, *node.expressions)
         if name == "sysdatetimeoffset":
             return exp.DPipe(this=_call("clock", "UTC", 7), expression=exp.Literal.string(" +00:00"))
         if name in ("xact_state", "scope_identity", "error_number", "error_message", "error_severity", "error_state"):
@@ -512,6 +525,8 @@ def _type_of(node: exp.Expression) -> TsqlType | str | None:
         return TsqlType("binary", 10)
     if isinstance(node, exp.Dot):
         return _type_of(node.expression)
+    if isinstance(node, exp.Case):
+        return _type_of(node.args["ifs"][0].args["true"])
     if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Select) and len(node.this.expressions) == 1:
         return _type_of(node.this.expressions[0])
     if isinstance(node, exp.Sum):

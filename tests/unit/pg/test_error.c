@@ -128,7 +128,7 @@ int pg_test_error(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes), cmocka_unit_test(refused_connections),
-        cmocka_unit_test(a_race_of_the_catalog),
-        cmocka_unit_test(replication_hints), cmocka_unit_test(log_that_is_gone)};
+        cmocka_unit_test(a_race_of_the_catalog), cmocka_unit_test(replication_hints),
+        cmocka_unit_test(log_that_is_gone)};
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);
 }
