@@ -17,7 +17,7 @@ SQL_SERVER = (
     "float", "char(5)", "varchar(20)", "varchar(max)", "nchar(5)", "nvarchar(20)", "nvarchar(max)", "text", "ntext",
     "xml", "binary(4)", "varbinary(10)", "varbinary(max)", "image", "rowversion", "uniqueidentifier", "date", "time(3)",
     "time(7)", "datetime", "smalldatetime", "datetime2(3)", "datetime2(7)", "datetimeoffset(3)", "hierarchyid",
-    "geography",
+    "geography", "sql_variant",
 )
 POSTGRESQL = (
     "boolean", "smallint", "integer", "bigint", "numeric(12,3)", "numeric(38,10)", "numeric(60,5)", "numeric", "real",

@@ -344,6 +344,23 @@ static sluice_status decode_datetime(const struct sluice_tds_decoder *d, struct 
 #define WIDE "CAST(CAST($ AS nvarchar(4000)) AS varbinary(8000))"
 #define WIDE_MAX "CAST(CAST($ AS nvarchar(max)) AS varbinary(max))"
 enum { WIDE_UNITS = 4000 };
+/* db-lib delivers no sql_variant whole: the server prints the value that is in it, by its base type, with all digits. Floats
+ * in 17 and 9 digits (style 3), money with four decimals (2), bytes as 0x… (1). A cast to (max) is not allowed from a
+ * variant, and one to nvarchar(4000) would cut a longer varchar. */
+#define VARIANT                                                                                 \
+    "CAST(CAST((SELECT CASE t WHEN N'float' THEN CONVERT(nvarchar(40), CAST(v AS float), 3) "   \
+    "WHEN N'real' THEN CONVERT(nvarchar(40), CAST(v AS real), 3) "                              \
+    "WHEN N'money' THEN CONVERT(nvarchar(40), CAST(v AS money), 2) "                            \
+    "WHEN N'smallmoney' THEN CONVERT(nvarchar(40), CAST(v AS money), 2) "                       \
+    "WHEN N'datetime' THEN CONVERT(nvarchar(40), CAST(v AS datetime2(3)), 121) "                \
+    "WHEN N'smalldatetime' THEN CONVERT(nvarchar(40), CAST(v AS datetime2(0)), 121) "           \
+    "WHEN N'varchar' THEN CAST(CAST(v AS varchar(8000)) AS nvarchar(max)) "                     \
+    "WHEN N'char' THEN CAST(CAST(v AS varchar(8000)) AS nvarchar(max)) "                        \
+    "WHEN N'varbinary' THEN CONVERT(nvarchar(max), CAST(v AS varbinary(8000)), 1) "             \
+    "WHEN N'binary' THEN CONVERT(nvarchar(max), CAST(v AS varbinary(8000)), 1) "                \
+    "ELSE CAST(v AS nvarchar(4000)) END FROM (SELECT $ AS v, "                                  \
+    "CAST(SQL_VARIANT_PROPERTY($, 'BaseType') AS nvarchar(128)) AS t) x) AS nvarchar(max)) AS " \
+    "varbinary(max))"
 
 static const struct {
     const char *name;
@@ -366,7 +383,8 @@ static const struct {
     {"nvarchar", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
     {"text", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, WIDE_MAX},
     {"ntext", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, WIDE_MAX},
-    {"xml", decode_bytes, {SLUICE_TYPE_UTF8, 0, 0, 0}, NULL},
+    {"xml", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, WIDE_MAX},
+    {"sql_variant", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, VARIANT},
     {"sysname", decode_utf16, {SLUICE_TYPE_UTF8, 0, 0, 0}, RAW},
     {"binary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
     {"varbinary", decode_bytes, {SLUICE_TYPE_BINARY, 0, 0, 0}, NULL},
@@ -465,6 +483,13 @@ sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c,
     *out = (struct sluice_tds_decoder){.scale = c->scale, .fine = rules->fine, .form = "$"};
     (void)snprintf(out->name, sizeof out->name, "%s", c->name);
     name_native(c, out->native);
+    if (c->encrypted) {
+        return sluice_error_set(
+            err, SLUICE_E_UNSUPPORTED, 0,
+            "column %.128s is under Always Encrypted: only its ciphertext could "
+            "be read (hint: columns: {exclude: […]})",
+            c->name);
+    }
     if (choose_fine(c, out)) {
         return SLUICE_OK;
     }

@@ -30,6 +30,7 @@ struct sluice_tds_column {
     int32_t nullable;
     int32_t identity;
     int32_t computed;
+    int32_t encrypted; /* Always Encrypted: what comes is ciphertext */
 };
 
 /* A value that is not NULL into the column. DATA | ROW_LEVEL when Arrow cannot hold it. */

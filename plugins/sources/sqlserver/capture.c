@@ -145,6 +145,7 @@ static sluice_status add_column(struct ms_instance *one, const struct sluice_tds
         SLUICE_TRY(grow(one, err));
     }
     struct sluice_tds_column *c = &t->columns[t->count];
+    *c = (struct sluice_tds_column){0};
     sluice_tds_text(conn, I_COLUMN, c->name, sizeof c->name);
     sluice_tds_text(conn, I_TYPE, c->type, sizeof c->type);
     sluice_tds_text(conn, I_SOURCE_TYPE, source_type, sizeof source_type);

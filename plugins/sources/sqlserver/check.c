@@ -60,12 +60,32 @@ int64_t ms_check_number(struct sluice_tds_conn *conn, const char *sql)
     return out;
 }
 
-static sluice_status count_table(void *vctx, const struct ms_table *table, struct sluice_error *err)
+struct tables {
+    const struct ms_check *check;
+    const struct sluice_source_plan *plan; /* NULL = none */
+    uint64_t count;
+};
+
+/* Columns that would make the table fail are told before it does. */
+static sluice_status look_at_table(void *vctx, const struct ms_table *table,
+                                   struct sluice_error *err)
 {
-    uint64_t *count = vctx;
-    (void)table;
+    struct tables *t = vctx;
+    const struct ms_options *options = &t->check->src->options;
+    const struct sluice_tds_rules rules = {(int32_t)options->fine_times,
+                                           (int32_t)options->clr_types};
+    const struct sluice_stream_select *select =
+        t->plan != NULL ? ms_check_select(t->plan, table) : NULL;
     (void)err;
-    (*count)++;
+    t->count++;
+    for (uint32_t i = 0; select != NULL && i < table->count; i++) {
+        struct sluice_tds_decoder decoder;
+        struct sluice_error why = SLUICE_ERROR_INIT;
+        if (ms_stream_chooses(select, table->columns[i].name) &&
+            sluice_tds_decoder_make(&table->columns[i], &rules, &decoder, &why) < 0) {
+            SLUICE_TRY(ms_check_tell_error(t->check, select->name, &why));
+        }
+    }
     return SLUICE_OK;
 }
 
@@ -93,9 +113,9 @@ sluice_status ms_check(struct sluice_source *src, const struct sluice_source_pla
     struct sluice_tds_conn *conn = NULL;
     char what[512];
     char remedy[256];
-    uint64_t tables = 0;
     int snapshot = 0;
     const struct ms_check check = {src, visit, vctx};
+    struct tables tables = {.check = &check, .plan = plan};
     sluice_status status = ms_connect_and_ask(src, &conn, &snapshot, err);
     if (status < 0) {
         (void)ms_check_tell(&check, SLUICE_FINDING_ERROR, "connection", "host", err->message, NULL);
@@ -126,13 +146,13 @@ sluice_status ms_check(struct sluice_source *src, const struct sluice_source_pla
             remedy);
     }
     if (status >= 0) {
-        status = ms_catalog_tables(conn, count_table, &tables, err);
+        status = ms_catalog_tables(conn, look_at_table, &tables, err);
     }
     if (status >= 0) {
-        (void)snprintf(what, sizeof what, "%llu tables are seen", (unsigned long long)tables);
-        status = ms_check_tell(&check, tables > 0 ? SLUICE_FINDING_OK : SLUICE_FINDING_WARN,
+        (void)snprintf(what, sizeof what, "%llu tables are seen", (unsigned long long)tables.count);
+        status = ms_check_tell(&check, tables.count > 0 ? SLUICE_FINDING_OK : SLUICE_FINDING_WARN,
                                "tables", NULL, what,
-                               tables > 0 ? NULL : "GRANT SELECT ON SCHEMA::dbo TO the user");
+                               tables.count > 0 ? NULL : "GRANT SELECT ON SCHEMA::dbo TO the user");
     }
     if (status >= 0) {
         status = check_masks(&check, conn);

@@ -128,6 +128,8 @@ sluice_status ms_stream_make(const struct sluice_source *src, const struct ms_ta
                              const struct sluice_stream_select *select,
                              const struct ms_instance *captured, uint64_t row_limit,
                              struct ms_stream **out, struct sluice_error *err);
+/* 1 if the selection (NULL = all) has the column. */
+int ms_stream_chooses(const struct sluice_stream_select *select, const char *name);
 /* The columns that were chosen, for another version of the table; borrows from the stream. */
 struct sluice_stream_select ms_stream_selection(const struct ms_stream *stream);
 /* 1 … of a key column by name; 0 = not of the key. */

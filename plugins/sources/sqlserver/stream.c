@@ -46,7 +46,7 @@ static int listed(const char *const *names, uint32_t count, const char *name)
     return 0;
 }
 
-static int is_chosen(const struct sluice_stream_select *select, const char *name)
+int ms_stream_chooses(const struct sluice_stream_select *select, const char *name)
 {
     return select == NULL || ((select->include_count == 0 ||
                                listed(select->include_columns, select->include_count, name)) &&
@@ -169,7 +169,7 @@ static sluice_status set_columns(const struct sluice_source *src, struct ms_stre
         /* Discovery shows what can be read; who opens the table must leave out the rest by name. */
         const int shown = select != NULL ||
                           sluice_tds_decoder_make(&table->columns[i], &rules, &d, &ignored) >= 0;
-        at[i] = shown && is_chosen(select, table->columns[i].name) &&
+        at[i] = shown && ms_stream_chooses(select, table->columns[i].name) &&
                         (!followed || is_sent(captured, &table->columns[i]))
                     ? count++
                     : UINT32_MAX;

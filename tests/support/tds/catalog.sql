@@ -160,6 +160,22 @@ END $$;
 
 CREATE SEQUENCE tds.rowversions START 2001;
 
+-- sql_variant: the base type's name beside the value in its form. What a number or a text becomes when it is assigned.
+CREATE TYPE tds.variant AS (kind text, v text);
+CREATE FUNCTION tds.variant_text(x tds.variant) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT x.v $$;
+CREATE CAST (tds.variant AS text) WITH FUNCTION tds.variant_text(tds.variant) AS ASSIGNMENT;
+CREATE FUNCTION tds.variant_real(x tds.variant) RETURNS real LANGUAGE sql IMMUTABLE AS $$ SELECT x.v::real $$;
+CREATE CAST (tds.variant AS real) WITH FUNCTION tds.variant_real(tds.variant);
+CREATE FUNCTION tds.variant_float(x tds.variant) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT x.v::float8 $$;
+CREATE CAST (tds.variant AS float8) WITH FUNCTION tds.variant_float(tds.variant);
+CREATE FUNCTION tds.variant_numeric(x tds.variant) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$ SELECT x.v::numeric $$;
+CREATE CAST (tds.variant AS numeric) WITH FUNCTION tds.variant_numeric(tds.variant);
+CREATE FUNCTION tds.cast_bytes(v tds.variant, size int, pad boolean) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+  SELECT v.v::bytea $$;
+CREATE FUNCTION tds.bytes_of(v tds.variant) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$ SELECT v.v::bytea $$;
+CREATE FUNCTION sys.sql_variant_property(x tds.variant, property text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN x IS NOT NULL AND lower(property) = 'basetype' THEN x.kind END $$;
+
 -- The trigger that brings the values of a table into their one form, by the columns that it has now.
 CREATE FUNCTION tds.renorm(rel regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -225,6 +241,7 @@ DECLARE o record; BEGIN
   FOR o IN SELECT objid, objsubid, object_type FROM pg_event_trigger_dropped_objects()
     WHERE object_type IN ('table', 'table column', 'view') LOOP
     DELETE FROM tds.columns WHERE relid = o.objid AND (o.objsubid = 0 OR attnum = o.objsubid);
+    DELETE FROM tds.flags WHERE relid = o.objid AND (o.objsubid = 0 OR attnum = o.objsubid);
     IF o.objsubid = 0 THEN EXECUTE format('DROP FUNCTION IF EXISTS tds.norm_%s()', o.objid); END IF;
   END LOOP;
 END $$;
@@ -259,6 +276,14 @@ CREATE FUNCTION tds.cast_bytes(v uuid, size int, pad boolean) RETURNS bytea LANG
 CREATE FUNCTION tds.styled(v bytea, style int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE style WHEN 1 THEN '0x' || upper(encode(v, 'hex')) WHEN 2 THEN upper(encode(v, 'hex'))
     ELSE convert_from(v, 'WIN1252') END $$;
+-- 17 digits for float, 9 for real ("CAST and CONVERT", float and real styles).
+CREATE FUNCTION tds.styled(v float8, style int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE style WHEN 3 THEN regexp_replace(ltrim(to_char(v,
+    '9.9999999999999999EEEE')), '(e[+-])(\d\d)$', '\10\2') ELSE v::text END $$;
+CREATE FUNCTION tds.styled(v real, style int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE style WHEN 3 THEN regexp_replace(ltrim(to_char(v,
+    '9.99999999EEEE')), '(e[+-])(\d\d)$', '\10\2') ELSE v::text END $$;
+CREATE FUNCTION tds.styled(v numeric, style int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT v::text $$;
 CREATE FUNCTION tds.styled(v anyelement, style int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT v::text $$;
 CREATE FUNCTION tds.cast_bit(v anyelement) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE lower(v::text) WHEN 'true' THEN 1 WHEN 'false' THEN 0 WHEN '0' THEN 0 ELSE (v::text::numeric <> 0)::int

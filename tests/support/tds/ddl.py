@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 from .batch import near
 from .errors import NotTaken
 from .lexer import Token
 from .tsql import literal, quoted, render_tokens
-from .tsqltypes import SYSTEM_TYPE_IDS, TsqlType, parse_type
+from .tsqltypes import ALIASES, SYSTEM_TYPE_IDS, TsqlType, parse_type
 
 Tokens = list[Token]
 
@@ -26,6 +27,7 @@ class ColumnMade:
     constraints: list[str] = field(default_factory=list)  # of the table, said at the column
     primary: bool = False
     collation: str = ""
+    flags: dict[str, int] = field(default_factory=dict)  # what sys.columns says beside
 
     def definition(self) -> str:
         text = f"{quoted(self.name)} {self.type.storage}"
@@ -164,8 +166,21 @@ def _column_part(reader: Reader, made: ColumnMade, constraint: str, table: Table
         return reader.name()
     if reader.taken("NOT", "NULL"):
         made.nullable = False
-    elif reader.taken("NULL") or reader.taken("ROWGUIDCOL") or reader.taken("SPARSE"):
+    elif reader.taken("NULL") or reader.taken("ROWGUIDCOL"):
         pass
+    elif reader.taken("SPARSE"):
+        made.flags["is_sparse"] = 1
+    elif reader.taken("COLUMN_SET", "FOR", "ALL_SPARSE_COLUMNS"):
+        made.flags["is_column_set"] = 1
+    elif reader.taken("HIDDEN"):
+        made.flags["is_hidden"] = 1
+    elif reader.taken("GENERATED", "ALWAYS", "AS", "ROW"):
+        begins = reader.name().upper() == "START"
+        made.flags["generated_always_type"] = 1 if begins else 2
+        made.default = f"tds.clock('UTC', {made.type.scale})" if begins else "'9999-12-31 23:59:59.9999999'"
+    elif reader.taken("ENCRYPTED", "WITH"):
+        reader.group()
+        made.flags["encryption_type"] = 1
     elif reader.taken("COLLATE"):
         made.collation = reader.name()
     elif reader.taken("IDENTITY"):
@@ -231,6 +246,13 @@ def _key_columns(tokens: Tokens) -> list[str]:
 
 def table_constraint(tokens: Tokens, made: list[ColumnMade]) -> str:
     reader = Reader(tokens)
+    if reader.taken("PERIOD", "FOR", "SYSTEM_TIME"):
+        reader.group()
+        return ""
+    if reader.taken("INDEX"):
+        reader.name()
+        reader.need("CLUSTERED", "COLUMNSTORE")
+        return ""
     named = f"CONSTRAINT {quoted(reader.name())} " if reader.taken("CONSTRAINT") else ""
     if reader.taken("PRIMARY", "KEY"):
         reader.taken("CLUSTERED") or reader.taken("NONCLUSTERED")
@@ -256,7 +278,7 @@ def table_constraint(tokens: Tokens, made: list[ColumnMade]) -> str:
 
 
 def _is_constraint(part: Tokens) -> bool:
-    return part[0].upper in ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "INDEX")
+    return part[0].upper in ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "INDEX", "PERIOD")
 
 
 # ---- statements: each is a list of PostgreSQL's
@@ -276,6 +298,43 @@ def note(table: Table, c: ColumnMade) -> str:
     )
 
 
+def notes(table: Table, c: ColumnMade) -> list[str]:
+    """The same with what sys.columns says beside the type."""
+    return [note(table, c)] + [
+        f"INSERT INTO tds.flags SELECT attrelid, attnum, {literal(flag)}, {value} FROM pg_attribute WHERE attrelid ="
+        f" {literal(table.sql)}::regclass AND attname = {literal(c.name)} AND NOT attisdropped"
+        for flag, value in c.flags.items()
+    ]
+
+
+def graph(table: Table, node: bool) -> list[ColumnMade]:
+    """What AS NODE and AS EDGE add: ids that nobody may select, and what is computed of them."""
+    tail, wide = table.name.upper().replace(" ", "_"), TsqlType("nvarchar", 1000)
+    made = [ColumnMade(f"graph_id_{tail}", TsqlType("bigint"), False, (0, 1), flags={"graph_type": 1, "is_hidden": 1})]
+    kinds = [("node_id", 2)] if node else [("edge_id", 2), ("from_id", 5), ("to_id", 8)]
+    for word, kind in kinds:
+        id_column = f'"graph_id_{tail}"::bigint::text' if kind == 2 else "'0'"
+        known = json.dumps({"type": "node" if node else "edge", "schema": table.schema, "table": table.name})
+        text = f"{literal(known[:-1])} || ', \"id\": ' || {id_column} || '}}'"
+        made.append(ColumnMade(f"${word}_{tail}", wide, computed=text, flags={"graph_type": kind}))
+    if not node:
+        made += [ColumnMade(f"{word}_{tail}", TsqlType("bigint"), flags={"graph_type": kind, "is_hidden": 1})
+                 for word, kind in (("from_id", 3), ("from_obj_id", 4), ("to_id", 6), ("to_obj_id", 7))]
+    return made
+
+
+def create_type(reader: Reader) -> list[str]:
+    """An alias type."""
+    table = reader.table()
+    reader.need("FROM")
+    kind = reader.type()
+    ALIASES[table.name.lower()] = kind
+    return [
+        f"INSERT INTO tds.types VALUES ({literal(table.name)}, {SYSTEM_TYPE_IDS[kind.name]}, (SELECT"
+        f" greatest(max(user_type_id), 256) + 1 FROM tds.types), {kind.max_length}, {kind.precision}, {kind.scale})"
+    ]
+
+
 def renorm(table: Table) -> str:
     return f"SELECT tds.renorm({literal(table.sql)}::regclass)"
 
@@ -289,9 +348,11 @@ def create_table(reader: Reader) -> list[str]:
         reader.name()
     if reader.taken("WITH"):
         reader.group()
+    kind = reader.name().upper() if reader.taken("AS") else ""
     if not reader.ended:
         raise reader.wrong()
     columns = [column(part, table) for part in parts if not _is_constraint(part)]
+    columns += graph(table, kind == "NODE") if kind in ("NODE", "EDGE") else []
     constraints = [table_constraint(part, columns) for part in parts if _is_constraint(part)]
     names = [c.name for c in columns]
     for name in names:
@@ -303,13 +364,14 @@ def create_table(reader: Reader) -> list[str]:
                 16,
                 3,
             )
-    parts_made = [c.definition() for c in columns] + [text for c in columns for text in c.constraints] + constraints
+    parts_made = [c.definition() for c in columns] + [text for c in columns for text in c.constraints]
+    parts_made += [text for text in constraints if text]
     keyed = [text for text in parts_made if "PRIMARY KEY (" in text and not text.startswith('"')]
     if keyed and "CONSTRAINT" not in keyed[0].split("PRIMARY")[0]:
         at = parts_made.index(keyed[0])
         parts_made[at] = f"CONSTRAINT {quoted('PK__' + table.name)} {keyed[0]}" if table.schema else keyed[0]
     out = [f"CREATE {'' if table.schema else 'TEMPORARY '}TABLE {table.sql} ({', '.join(parts_made)})"]
-    return out + [note(table, c) for c in columns] + [renorm(table)]
+    return out + [text for c in columns for text in notes(table, c)] + [renorm(table)]
 
 
 def alter_table(reader: Reader) -> list[str]:
@@ -331,7 +393,7 @@ def alter_table(reader: Reader) -> list[str]:
                 out += [
                     f"{head} ADD COLUMN {made.definition()}",
                     *(f"{head} ADD {text}" for text in made.constraints),
-                    note(table, made),
+                    *notes(table, made),
                 ]
         return [*out, renorm(table)]
     if reader.taken("ALTER", "COLUMN"):

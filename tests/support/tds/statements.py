@@ -123,6 +123,8 @@ def create(tokens: list[Token]) -> Run:
         return of_server(reader.name(), lambda server, name: server.create_database(name))
     if reader.taken("VIEW") or reader.taken("OR", "ALTER", "VIEW"):
         return create_view(reader, tokens[1].upper == "OR")
+    if reader.taken("TYPE"):
+        return defined(ddl.create_type(reader), 0xC8, "CREATE")
     raise NotTaken(f"The stand-in does not take CREATE {reader.peek()}.")
 
 

@@ -241,7 +241,7 @@ def _is_wide(node: exp.Expression) -> bool:
     """A value that was made nvarchar, before its own cast was mended or behind that."""
     if isinstance(node, exp.Cast):
         kind = node.to.sql(dialect="tsql").lower()
-        text = node.to.this == exp.DataType.Type.TEXT and isinstance(node.this, exp.Column)
+        text = node.to.this == exp.DataType.Type.TEXT and isinstance(node.this, (exp.Column, exp.Subquery))
         return kind.startswith(("nvarchar", "nchar")) or text
     call = node.expression if isinstance(node, exp.Dot) else None
     return isinstance(call, exp.Anonymous) and call.name == "cast_text" and call.expressions[2] == exp.true()

@@ -34,7 +34,7 @@ STORAGE = {
     "varbinary": "bytea", "image": "bytea", "uniqueidentifier": "uuid", "date": "text", "time": "text",
     "datetime": "text", "smalldatetime": "text", "datetime2": "text", "datetimeoffset": "text",
     "rowversion": "bigint", "timestamp": "bigint", "geography": "bytea",
-    "geometry": "bytea", "hierarchyid": "bytea",
+    "geometry": "bytea", "hierarchyid": "bytea", "sql_variant": "tds.variant",
 }
 INTEGERS = {"tinyint": 1, "smallint": 2, "int": 4, "bigint": 8}
 SYSTEM_TYPE_IDS = {
@@ -43,8 +43,10 @@ SYSTEM_TYPE_IDS = {
     "text": 35, "ntext": 99, "xml": 241, "sysname": 231, "binary": 173, "varbinary": 165, "image": 34,
     "uniqueidentifier": 36, "date": 40, "time": 41, "datetime": 61, "smalldatetime": 58, "datetime2": 42,
     "datetimeoffset": 43, "rowversion": 189, "timestamp": 189, "geography": 240,
-    "geometry": 240, "hierarchyid": 240,
+    "geometry": 240, "hierarchyid": 240, "sql_variant": 98,
 }
+# CREATE TYPE … FROM: name → what it stands for, of all databases of this process.
+ALIASES: dict[str, TsqlType] = {}
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class TsqlType:
             return -1 if self.length == -1 else 2 * self.length
         fixed = {"bit": 1, "real": 4, "float": 8, "money": 8, "smallmoney": 4, "uniqueidentifier": 16, "date": 3,
                  "datetime": 8, "smalldatetime": 4, "rowversion": 8, "timestamp": 8, "text": 16, "ntext": 16,
-                 "image": 16, "xml": -1, "geography": -1, "geometry": -1, "hierarchyid": 892, **INTEGERS}
+                 "image": 16, "xml": -1, "geography": -1, "geometry": -1, "hierarchyid": 892,
+                 "sql_variant": 8016, **INTEGERS}
         if self.name in fixed:
             return fixed[self.name]
         if self.name in ("decimal", "numeric"):
@@ -102,6 +105,8 @@ def parse_type(text: str) -> TsqlType:
     match = re.fullmatch(r"\s*\[?(\w+)\]?\s*(?:\(\s*(\w+)\s*(?:,\s*(\d+)\s*)?\))?\s*", text)
     name = match[1].lower().removeprefix("tds_") if match is not None else ""
     name = "int" if name == "integer" else name
+    if name in ALIASES:
+        return ALIASES[name]
     if match is None or name not in STORAGE:
         raise ValueError(f"type {text}")
     first, second = match[2], match[3]

@@ -25,6 +25,10 @@ CREATE VIEW sys.schemas AS SELECT nspname::text AS name, oid::int AS schema_id, 
   WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'tds', 'INFORMATION_SCHEMA');
 CREATE TABLE tds.modified (relid oid PRIMARY KEY, at text NOT NULL);
 CREATE TABLE tds.memory_optimized (relid oid PRIMARY KEY);
+-- What sys.columns says beside the type: is_sparse, is_column_set, is_hidden, generated_always_type, encryption_type, graph_type.
+CREATE TABLE tds.flags (relid oid, attnum int, flag text, value int NOT NULL, PRIMARY KEY (relid, attnum, flag));
+CREATE FUNCTION tds.flag(rel oid, num int, named text) RETURNS smallint LANGUAGE sql STABLE AS $$
+  SELECT value::smallint FROM tds.flags WHERE relid = rel AND attnum = num AND flag = named $$;
 CREATE TABLE tds.masks (relid oid, attnum int, function text, PRIMARY KEY (relid, attnum));
 CREATE VIEW sys.tables AS SELECT name, object_id, schema_id, 'U '::text AS type, 'USER_TABLE'::text AS type_desc,
   coalesce((SELECT at FROM tds.modified m WHERE m.relid = relations.relid), '2026-01-01 00:00:00.000') AS modify_date,
@@ -40,8 +44,12 @@ CREATE VIEW sys.columns AS SELECT c.relid::int AS object_id, c.name, c.attnum AS
   CASE c.type WHEN 'geography' THEN 130 WHEN 'geometry' THEN 129 WHEN 'hierarchyid' THEN 128 ELSE c.system_type_id END AS user_type_id,
   c.max_length::smallint AS max_length, c."precision"::smallint AS "precision", c.scale::smallint AS scale,
   c.is_nullable::int::smallint AS is_nullable, c.is_identity::int::smallint AS is_identity,
-  c.is_computed::int::smallint AS is_computed, 0::smallint AS is_sparse, 0::smallint AS is_hidden,
-  0::smallint AS generated_always_type, 0::smallint AS is_rowguidcol,
+  c.is_computed::int::smallint AS is_computed, coalesce(tds.flag(c.relid, c.attnum, 'is_sparse'), 0::smallint) AS is_sparse,
+  coalesce(tds.flag(c.relid, c.attnum, 'is_column_set'), 0::smallint) AS is_column_set,
+  coalesce(tds.flag(c.relid, c.attnum, 'is_hidden'), 0::smallint) AS is_hidden,
+  coalesce(tds.flag(c.relid, c.attnum, 'generated_always_type'), 0::smallint) AS generated_always_type,
+  tds.flag(c.relid, c.attnum, 'encryption_type')::int AS encryption_type,
+  tds.flag(c.relid, c.attnum, 'graph_type')::int AS graph_type, 0::smallint AS is_rowguidcol,
   CASE WHEN c.type IN ('char', 'varchar', 'nchar', 'nvarchar', 'text', 'ntext') THEN
     coalesce(c.collated, 'SQL_Latin1_General_CP1_CI_AS') END
     AS collation_name,
