@@ -100,6 +100,14 @@ def mssql_server(shared_mssql: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
+def own_ms() -> Iterator[MssqlServer]:
+    """A stand-in of the test's own, to be broken."""
+    server = MssqlServer.create()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture
 def ms(mssql_server: Any) -> Any:
     """An empty database of it."""
     return mssql_server.create_database()

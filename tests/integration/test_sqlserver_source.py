@@ -11,20 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import proc, tls
-from support.tds import MssqlServer
 from support.tds.server import PASSWORD
-
-
-@pytest.fixture
-def ms(mssql_server: MssqlServer):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
-def own_ms():
-    server = MssqlServer.create()
-    yield server
-    server.destroy()
 
 
 def pipeline(config, sink, include=("dbo.*",), **more):

@@ -265,28 +265,78 @@ static int is_ascii(struct sluice_bytes v)
     const uint8_t *p = v.data;
     uint8_t any = 0;
     for (uint64_t i = 0; i < v.size; i++) {
-        any |= p[i] == 0 ? 0x80 : p[i];
+        any |= p[i];
     }
     return any < 0x80;
 }
 
-/* By its bytes: a literal would go through the connection's code page. */
-static void literal_chars(const struct mssink_type *type, struct sluice_bytes v,
-                          struct mssink_text *out)
+typedef void (*put_fn)(const char *piece, size_t size, struct mssink_text *out);
+
+/* A text of a code page in another charset, piece by piece. Bytes that are none of it, which no encoder of ours writes, come
+ * as question marks. */
+static void recode(int32_t code_page, const char *charset, struct sluice_bytes v, put_fn put,
+                   struct mssink_text *out)
 {
-    if (!is_ascii(v)) {
-        mssink_text_add(out, "CAST(");
-        mssink_text_bytes(out, v);
-        mssink_text_format(out, " AS %s)", type->declared);
-        return;
+    char name[24];
+    char piece[256];
+    char *from = (char *)(uintptr_t)v.data;
+    size_t left = (size_t)v.size;
+    (void)snprintf(name, sizeof name, code_page == CODE_PAGE_UTF8 ? "UTF-8" : "CP%d", code_page);
+    const iconv_t to = iconv_open(charset, name);
+    while (left > 0) {
+        char *at = piece;
+        size_t room = sizeof piece;
+        if (to == (iconv_t)-1 ||
+            (iconv(to, &from, &left, &at, &room) == (size_t)-1 && at == piece)) {
+            *at++ = (unsigned char)*from < 0x80 ? *from : '?';
+            if (strcmp(charset, "UTF-16LE") == 0) {
+                *at++ = '\0';
+            }
+            from++;
+            left--;
+        }
+        put(piece, (size_t)(at - piece), out);
     }
-    mssink_text_add(out, "'");
-    const char *p = v.data;
-    for (uint64_t i = 0; i < v.size; i++) {
+    if (to != (iconv_t)-1) {
+        (void)iconv_close(to);
+    }
+}
+
+static void put_quoted(const char *p, size_t size, struct mssink_text *out)
+{
+    for (size_t i = 0; i < size; i++) {
         mssink_text_add_n(out, p + i, 1);
         if (p[i] == '\'') {
             mssink_text_add(out, "'");
         }
+    }
+}
+
+static void put_hex(const char *p, size_t size, struct mssink_text *out)
+{
+    for (size_t i = 0; i < size; i++) {
+        mssink_text_format(out, "%02x", (unsigned int)(unsigned char)p[i]);
+    }
+}
+
+/* What is not ASCII goes as nvarchar, which the server turns into the column's code page: bytes that are cast to varchar, and
+ * texts without N, are of the database's. */
+static void literal_chars(const struct mssink_type *type, struct sluice_bytes v,
+                          struct mssink_text *out)
+{
+    if (memchr(v.data, 0, (size_t)v.size) != NULL) { /* cannot stand in a statement */
+        mssink_text_add(out, "CAST(0x");
+        recode(type->code_page, "UTF-16LE", v, put_hex, out);
+        mssink_text_add(out, " AS nvarchar(max))");
+        return;
+    }
+    if (is_ascii(v)) {
+        mssink_text_add(out, "'");
+        put_quoted(v.data, (size_t)v.size, out);
+    }
+    else {
+        mssink_text_add(out, "N'");
+        recode(type->code_page, "UTF-8", v, put_quoted, out);
     }
     mssink_text_add(out, "'");
 }
@@ -359,32 +409,10 @@ static void json_char(char c, struct mssink_text *out)
     }
 }
 
-/* A text of a code page. */
-static void json_chars(int32_t code_page, struct sluice_bytes v, struct mssink_text *out)
+static void json_piece(const char *p, size_t size, struct mssink_text *out)
 {
-    char name[24];
-    char piece[256];
-    char *from = (char *)(uintptr_t)v.data;
-    size_t left = (size_t)v.size;
-    (void)snprintf(name, sizeof name, code_page == CODE_PAGE_UTF8 ? "UTF-8" : "CP%d", code_page);
-    const iconv_t to = iconv_open("UTF-8", name);
-    mssink_text_add(out, "\"");
-    while (left > 0) {
-        char *at = piece;
-        size_t room = sizeof piece;
-        if (to == (iconv_t)-1 ||
-            (iconv(to, &from, &left, &at, &room) == (size_t)-1 && at == piece)) {
-            *at++ = (unsigned char)*from < 0x80 ? *from : '?'; /* bytes that are none of it */
-            from++;
-            left--;
-        }
-        for (const char *p = piece; p < at; p++) {
-            json_char(*p, out);
-        }
-    }
-    mssink_text_add(out, "\"");
-    if (to != (iconv_t)-1) {
-        (void)iconv_close(to);
+    for (size_t i = 0; i < size; i++) {
+        json_char(p[i], out);
     }
 }
 
@@ -401,14 +429,14 @@ void mssink_json(const struct mssink_type *type, struct sluice_bytes v, struct m
         mssink_text_add(out, "\"");
         for (uint64_t at = 0; at + 1 < v.size;) {
             const size_t n = take_utf16(p, v.size, &at, text);
-            for (size_t i = 0; i < n; i++) {
-                json_char(text[i], out);
-            }
+            json_piece(text, n, out);
         }
         mssink_text_add(out, "\"");
         return;
     case MSSINK_FORM_CHARS:
-        json_chars(type->code_page, v, out);
+        mssink_text_add(out, "\"");
+        recode(type->code_page, "UTF-8", v, json_piece, out);
+        mssink_text_add(out, "\"");
         return;
     case MSSINK_FORM_BYTES:
         mssink_text_add(out, "\"");

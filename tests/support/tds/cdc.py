@@ -87,8 +87,8 @@ class Capture:
         if len(stream_instances) == 2:
             raise NotTaken("A source table can have at most two capture instances.", 22926)
         chosen = [part.strip().strip("[]") for part in columns.split(",") if part.strip()]
-        kept = self.db.query("SELECT name, type, length, precision, scale, coalesce(collated, '') FROM tds.columns WHERE"
-                             " relid = %s::regclass AND tds.flag(relid, attnum, 'is_column_set') IS NULL ORDER BY"
+        kept = self.db.query("SELECT name, type, length, precision, scale, coalesce(collated, '') FROM tds.columns"
+                             " WHERE relid = %s::regclass AND tds.flag(relid, attnum, 'is_column_set') IS NULL ORDER BY"
                              " attnum", [relation])
         if not kept:
             raise NotTaken(f"Source table '{schema}.{table}' does not exist.", 22931)
