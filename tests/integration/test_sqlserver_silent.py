@@ -1,9 +1,9 @@
-"""What FreeTDS would get wrong without a word, if it were asked to (each found by experiment with version 1.3.17): a test
-for each, by content, at the ends where it could happen.
+"""What FreeTDS would get wrong without a word, if it were asked to (each found by experiment with version 1.3.17): a
+test for each, by content, at the ends where it could happen.
 
 | db-lib by itself | tests |
 |---|---|
-| bulk load does not convert strings: nvarchar takes UTF-16, varchar the column's code page | test_texts, test_sqlserver_types |
+| bulk load does not convert strings: nvarchar takes UTF-16, varchar its code page | test_texts, test_sqlserver_types |
 | bulk load cuts a value that is too long | test_too_long, test_mssink_rejects |
 | parameters beyond 8,000 bytes are cut, texts go through code page 1252 | test_texts |
 | texts as dates: year 1 is 2001, offsets and T are errors, digits are cut | test_times, test_mssink_tables |

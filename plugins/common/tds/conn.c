@@ -130,6 +130,22 @@ sluice_status sluice_tds_fail(struct sluice_tds_conn *conn, const char *what,
     return sluice_tds_error(err, &conn->first, what);
 }
 
+/* Before TDS 7.3 dates and times come as texts, in the language's form: nothing of ours would read them right. */
+static sluice_status check_version(struct sluice_tds_conn *conn, const char *what,
+                                   struct sluice_error *err)
+{
+    if (dbtds(conn->db) >= DBTDS_7_3) {
+        return SLUICE_OK;
+    }
+    dbclose(conn->db);
+    conn->db = NULL;
+    return sluice_error_set(err, SLUICE_E_UNSUPPORTED, SLUICE_ERROR_FATAL,
+                            "%s: the server answers in a TDS version older than 7.3, which has no "
+                            "exact times (hint: SQL Server 2008 and later speak it; does a proxy "
+                            "stand between?)",
+                            what);
+}
+
 static sluice_status attempt(struct sluice_tds_conn *conn,
                              const struct sluice_tds_settings *settings, struct sluice_error *err)
 {
@@ -149,7 +165,7 @@ static sluice_status attempt(struct sluice_tds_conn *conn,
     if (section != NULL && conn->first.number == 0) {
         *section = '\0';
     }
-    return conn->db != NULL ? (sluice_status)SLUICE_OK : sluice_tds_fail(conn, what, err);
+    return conn->db != NULL ? check_version(conn, what, err) : sluice_tds_fail(conn, what, err);
 }
 
 /* The server is away, or has the database as a mirror or secondary that nobody may read. */

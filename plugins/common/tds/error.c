@@ -33,7 +33,8 @@ static const struct rule rules[] = {
      "ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON, or isolation: read_committed"},
     {601, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, NULL}, /* data moved under a scan */
     {701, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, NULL}, /* memory */
-    {9002, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "the transaction log is full"},
+    {9002, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE,
+     "back the log up or give it room; sys.databases.log_reuse_wait_desc says what holds it"},
     {40613, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
     {40197, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
     {40501, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL},
@@ -59,6 +60,14 @@ static const struct rule rules[] = {
     {17809, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "raise the server's 'user connections'"},
     {18470, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "ALTER LOGIN … ENABLE"},
     {18486, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "ALTER LOGIN … WITH PASSWORD = '…' UNLOCK"},
+    {220, SLUICE_E_DATA, 0, NULL}, /* this and the next: a value that an expression cannot take */
+    {241, SLUICE_E_DATA, 0, NULL},
+    {242, SLUICE_E_DATA, 0, NULL},
+    {245, SLUICE_E_DATA, 0, NULL},
+    {248, SLUICE_E_DATA, 0, NULL},
+    {8114, SLUICE_E_DATA, 0, NULL},
+    {8115, SLUICE_E_DATA, 0, NULL},
+    {8134, SLUICE_E_DATA, 0, NULL},
     {2627, SLUICE_E_DATA, 0, NULL},
     {2601, SLUICE_E_DATA, 0, NULL},
     {547, SLUICE_E_DATA, 0, NULL},
@@ -68,7 +77,8 @@ static const struct rule rules[] = {
     {17300, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "the server has too many sessions"},
     {18461, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, "start the server without -m"},
     {18401, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL}, /* upgrade is running */
-    {1105, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "the filegroup is full"},
+    {1101, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "add a file to the filegroup, or room to one"},
+    {1105, SLUICE_E_IO, SLUICE_ERROR_RETRYABLE, "add a file to the filegroup, or room to one"},
     {18487, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "the password has expired"},
     {18488, SLUICE_E_AUTH, SLUICE_ERROR_FATAL, "the password must be changed"},
     {6005, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_RETRYABLE, NULL}, /* shutdown in progress */

@@ -379,8 +379,9 @@ static sluice_status consider_end(struct ms_feed *feed, int64_t now, struct slui
             feed->until_us = 0;
         }
         feed->max = ms_lsn_compare(&max, &feed->max) > 0 ? max : feed->max;
+        return SLUICE_OK;
     }
-    return SLUICE_OK;
+    return ms_feed_lag_wait(feed, captured, now, err);
 }
 
 static sluice_status nap(const struct ms_feed *feed, int64_t us, struct sluice_error *err)

@@ -99,6 +99,8 @@ struct ms_feed {
     struct ms_lsn end;       /* END at the boundary that reaches it; zero = not known yet */
     int64_t until_us;        /* UTC: END behind what was committed up to then; 0 = none */
     int64_t ask_due_us;      /* whether the capture job has passed it */
+    int64_t seen_us;         /* UTC: how far it was when it was asked last */
+    int64_t seen_since_us;   /* monotonic: that it is there; 0 = not asked yet */
 
     /* the window */
     struct ms_lsn from;   /* exclusive */
@@ -199,6 +201,9 @@ sluice_status ms_retention_read(struct sluice_tds_conn *conn, int64_t *minutes,
                                 struct sluice_error *err);
 /* Warns once when the capture job lags or half of the retention has passed. */
 void ms_feed_lag_look(struct ms_feed *feed);
+/* A run that ends behind what was committed waits for the job, which is at `captured`: UNAVAILABLE when that will not come. */
+sluice_status ms_feed_lag_wait(struct ms_feed *feed, int64_t captured, int64_t now,
+                               struct sluice_error *err);
 sluice_status ms_feed_lag_measure(struct sluice_tds_conn *conn, const struct ms_lsn *position,
                                   struct sluice_source_lag *out, struct sluice_error *err);
 /* One row of times and numbers; bit i of `times`: column i is a datetime. NULLs are 0. END = there was none. */

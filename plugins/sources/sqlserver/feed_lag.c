@@ -9,7 +9,13 @@
 #define EMPTY_SCAN_US (6ll * 1000000)
 /* The most that whoever asks from outside waits. */
 #define ASK_US 3000000
+/* A job that looks by schedule, or a long scan, may take so long. */
+#define STILL_MAX_US (300ll * 1000000)
+#define STILL_ASK_US (5ll * 1000000)
 enum { RETENTION_DEFAULT = 4320 /* minutes */ };
+
+#define START_HINT \
+    "(hint: start SQL Server Agent, then EXEC sys.sp_cdc_start_job @job_type = N'capture')"
 
 sluice_status ms_clock_read(struct sluice_tds_conn *conn, int64_t *utc_us, int64_t *zone_us,
                             struct sluice_error *err)
@@ -112,11 +118,16 @@ static void look_at_job(struct ms_feed *feed, int64_t clock)
 {
     int64_t captured = 0;
     struct sluice_error err = SLUICE_ERROR_INIT;
-    if (ms_captured_until(feed->conn, feed->zone_us, &captured, &err) < 0 || captured == 0) {
+    if (ms_captured_until(feed->conn, feed->zone_us, &captured, &err) < 0) {
         return;
     }
     const int64_t lag = clock - captured;
-    if (lag > LAG_MAX_US && !feed->lag_told) {
+    if (captured == 0 && !feed->lag_told) {
+        sluice_log(feed->src->host, SLUICE_LOG_WARN,
+                   "the capture job has captured nothing yet: is SQL Server Agent running? (hint: "
+                   "EXEC sys.sp_cdc_start_job @job_type = N'capture')");
+    }
+    else if (lag > LAG_MAX_US && !feed->lag_told) {
         sluice_log(feed->src->host, SLUICE_LOG_WARN,
                    "the capture job has captured nothing for %lld s: is SQL Server Agent running? "
                    "(hint: EXEC sys.sp_cdc_start_job @job_type = N'capture')",
@@ -157,6 +168,40 @@ void ms_feed_lag_look(struct ms_feed *feed)
     }
     look_at_job(feed, clock);
     look_at_retention(feed, clock);
+}
+
+sluice_status ms_feed_lag_wait(struct ms_feed *feed, int64_t captured, int64_t now,
+                               struct sluice_error *err)
+{
+    int64_t running = 0;
+    struct sluice_error ignored = SLUICE_ERROR_INIT;
+    if (captured != feed->seen_us || feed->seen_since_us == 0) {
+        feed->seen_us = captured;
+        feed->seen_since_us = now;
+        return SLUICE_OK;
+    }
+    const int64_t still = now - feed->seen_since_us;
+    if (still < STILL_ASK_US) {
+        return SLUICE_OK;
+    }
+    /* Without VIEW SERVER STATE it is not known. */
+    const int seen =
+        ms_ask(feed->conn, "ask whether SQL Server Agent runs",
+               "SELECT COUNT(*) AS n FROM sys.dm_server_services WHERE servicename LIKE N'SQL "
+               "Server Agent%' AND status = 4",
+               &running, 1, 0, &ignored) == SLUICE_OK;
+    if (seen && running == 0) {
+        return sluice_error_set(err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_FATAL,
+                                "%s: SQL Server Agent is not running: what was committed before "
+                                "this run is not all captured " START_HINT,
+                                feed->what);
+    }
+    return still <= STILL_MAX_US
+               ? (sluice_status)SLUICE_OK
+               : sluice_error_set(err, SLUICE_E_UNAVAILABLE, SLUICE_ERROR_FATAL,
+                                  "%s: the capture job has captured nothing for %lld s, and what "
+                                  "was committed before this run is not all captured " START_HINT,
+                                  feed->what, (long long)(still / 1000000));
 }
 
 /* ---- for whoever asks from outside ---- */

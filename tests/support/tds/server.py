@@ -86,6 +86,7 @@ class MssqlServer:
         self.on_row: Callable[[Session, int], None] | None = None
         self.faults: list[Fault] = []
         self.login_error: tuple[int, str] | None = None
+        self.tds_version = "74000004"  # in LOGINACK; 71000001 is SQL Server 2000's
         self.sessions: set[Session] = set()
         self.captures: dict[str, Capture] = {}
         self._numbers = itertools.count(1)

@@ -84,7 +84,7 @@ class Session(threading.Thread):
         self.engine = Engine(self.server, database, asked["user"], self.number)
         self.engine.client, self.engine.client_socket = self.asks_to_stop, self.link.sock
         size = int(asked["packet_size"]) or 4096
-        self.link.send_message(tokens.login_reply(database, size))
+        self.link.send_message(tokens.login_reply(database, size, self.server.tds_version))
         self.link.packet_size = size
         return True
 

@@ -55,9 +55,10 @@ def env_text(kind: int, new: str, old: str = "") -> bytes:
     return env_change(kind, b_varchar(new), b_varchar(old))
 
 
-def login_reply(database: str, packet_size: int) -> bytes:
+def login_reply(database: str, packet_size: int, version: str = "74000004") -> bytes:
+    """version: of TDS, as LOGINACK has it."""
     name = "Microsoft SQL Server (stand-in)"
-    ack = struct.pack("<B", 1) + bytes.fromhex("74000004") + b_varchar(name) + bytes([16, 0, 3, 232])
+    ack = struct.pack("<B", 1) + bytes.fromhex(version) + b_varchar(name) + bytes([16, 0, 3, 232])
     return (
         env_text(1, database, "master")
         + message(5701, f"Changed database context to '{database}'.", 0, 2)

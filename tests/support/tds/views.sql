@@ -246,6 +246,10 @@ CREATE FUNCTION sys.databasepropertyex(name text, property text) RETURNS text LA
   SELECT CASE lower(property) WHEN 'collation' THEN 'SQL_Latin1_General_CP1_CI_AS' WHEN 'status' THEN 'ONLINE'
     WHEN 'updateability' THEN 'READ_WRITE' WHEN 'recovery' THEN 'FULL' END $$;
 
+-- SQL Server Agent: tds.settings has whether it runs.
+CREATE VIEW sys.dm_server_services AS SELECT 'SQL Server Agent (MSSQLSERVER)'::text AS servicename,
+  CASE (SELECT value FROM tds.settings WHERE name = 'agent') WHEN '0' THEN 1 ELSE 4 END AS status,
+  CASE (SELECT value FROM tds.settings WHERE name = 'agent') WHEN '0' THEN 'Stopped' ELSE 'Running' END AS status_desc;
 -- What a login other than the administrator's was denied; schema 0 and relation 0 stand for all.
 CREATE TABLE tds.denied (login text NOT NULL, permission text NOT NULL, schema_id int NOT NULL, relid oid NOT NULL,
   PRIMARY KEY (login, permission, schema_id, relid));
