@@ -118,7 +118,7 @@ def between(kind: str) -> str:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("format", ["jsonl", "csv"])
 def test_by_way_of_files(release_engine, mssql_server, db, workdir, format):
-    """SQL Server into files; read by a reader of the test's own; and back: what is in the files is all that there was."""
+    """SQL Server into files; read by a reader of the test's own; and back: the files have all that there was."""
     source, target = mssql_server.create_database(), mssql_server.create_database()
     kinds = [kind for kind, _text, _want in test_sqlserver_source.TYPES]
     for number, (kind, text, _want) in enumerate(test_sqlserver_source.TYPES):
@@ -133,7 +133,9 @@ def test_by_way_of_files(release_engine, mssql_server, db, workdir, format):
             to = between(kind)
             conn.execute(f"CREATE TABLE dbo.t{number:02} (id int PRIMARY KEY, v {to})")
             for row in values_in_files(workdir, f"dbo.t{number:02}", format):
-                value = base64.b64decode(row[1]) if row[1] is not None and to == "bytea" and format == "jsonl" else row[1]
+                value: str | bytes | None = row[1]
+                if row[1] is not None and to == "bytea" and format == "jsonl":
+                    value = base64.b64decode(row[1])
                 conn.execute(f"INSERT INTO dbo.t{number:02} VALUES (%s::text::int, CAST(%s AS {to}))", [row[0], value])
     back = ToMs(release_engine, db, target, mode="full_load_only", schema="freeze", tables=["dbo.*"])
     with Score("T14", f"sqlserver -> {format} files -> sqlserver, {len(kinds)} types") as score:
