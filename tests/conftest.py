@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 from support import pg, proc, s3, shared, sluice
+from support.kafka import artefacts
 from support.tds import MssqlServer
 from support.tds.real import RealServer
 
 CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
-_MISSING = (pg.ServerMissing, s3.ServerMissing, sluice.BinaryMissing)
+_MISSING = (pg.ServerMissing, s3.ServerMissing, sluice.BinaryMissing, artefacts.ServerMissing)
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -173,6 +174,46 @@ def tls_bucket(s3_tls_server: s3.S3Server) -> Iterator[s3.Bucket]:
     """An empty bucket on the server with TLS."""
     with s3_tls_server.bucket() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Any:
+    """The Kafka broker of this run (4.3.1, PLAINTEXT): support.kafka.broker.Broker. Topics have the test's own names."""
+    return need(lambda: shared.get("kafka"))
+
+
+@pytest.fixture(scope="session")
+def kafka_old() -> Any:
+    """The same, 3.9.2."""
+    return need(lambda: shared.get("kafka_old"))
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Callable[..., Any]]:
+    """own_kafka(version, sasl=…, ssl=…, proxied=…) → a broker of this test alone, to be killed and broken."""
+    made: list[Any] = []
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        from support.kafka.broker import Broker
+
+        made.append(need(lambda: Broker.create(*arguments, **options)))
+        return made[-1]
+
+    yield make
+    for broker in made:
+        broker.destroy()
+
+
+@pytest.fixture(scope="session")
+def kafka_connect(kafka: Any) -> Any:
+    """The Connect worker of this run on `kafka`: Debezium's PostgreSQL source and JDBC sink, and the file connectors."""
+    return need(lambda: shared.get("kafka_connect"))
+
+
+@pytest.fixture(scope="session")
+def registry() -> Any:
+    """The Avro registry of this run."""
+    return need(lambda: shared.get("kafka_registry"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ DEPS_TEST=(
     "${DEPS_BUILD[@]}" freetds-bin clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind libfaketime
     binutils git ca-certificates openssl util-linux procps python3 python3-venv
     postgresql-15 postgresql-client-15
+    openjdk-17-jre-headless maven kcat librdkafka-dev
 )
 DEPS_DEMO=("${DEPS_BUILD[@]}" openssl util-linux python3 python3-venv postgresql-15 postgresql-client-15)
 DEPS_BENCH=("${DEPS_DEMO[@]}" zstd procps pgcopydb freetds-bin)

@@ -8,6 +8,7 @@ server takes the folder's lock, starts the server when nobody did, and records h
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import os
 import shutil
@@ -16,10 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from . import proc
+from .kafka import artefacts
 from .pg import PgServer
 from .s3 import S3Server
 
 RUN_DIR = "SLUICE_TEST_RUN_DIR"
+
+
+def _kafka(module: str) -> Any:
+    """The module of the Kafka bed, imported only by runs that use it: it needs packages that others do not."""
+    return importlib.import_module(f".kafka.{module}", __package__)
+
+
+def _start_connect() -> Any:
+    plugins = ("debezium-postgres", "debezium-jdbc", "file")
+    return _kafka("connect").Connect.create(get("kafka").bootstrap, plugins)
+
 
 _STARTERS: dict[str, tuple[Callable[[], Any], Callable[[dict], Any]]] = {
     # So many slots come and go on the shared server that its reckoning of what log they need, which takes no
@@ -27,6 +40,13 @@ _STARTERS: dict[str, tuple[Callable[[], Any], Callable[[dict], Any]]] = {
     "pg": (lambda: PgServer.create({"wal_keep_size": "2GB"}), PgServer.attach),
     "s3": (S3Server.create, S3Server.attach),
     "s3_tls": (lambda: S3Server.create(tls=True), S3Server.attach),
+    "kafka": (lambda: _kafka("broker").Broker.create(), lambda info: _kafka("broker").Broker.attach(info)),
+    "kafka_old": (
+        lambda: _kafka("broker").Broker.create(artefacts.OLD),
+        lambda info: _kafka("broker").Broker.attach(info),
+    ),
+    "kafka_connect": (_start_connect, lambda info: _kafka("connect").Connect.attach(info)),
+    "kafka_registry": (lambda: _kafka("registry").Registry.create(), lambda info: _kafka("registry").Registry.attach(info)),
 }
 
 
