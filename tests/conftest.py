@@ -178,7 +178,7 @@ def tls_bucket(s3_tls_server: s3.S3Server) -> Iterator[s3.Bucket]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Any:
-    """The Kafka broker of this run (4.3.1, PLAINTEXT): support.kafka.broker.Broker. Topics have the test's own names."""
+    """The Kafka broker of this run (4.3.1, PLAINTEXT). Topics have the test's own names."""
     return need(lambda: shared.get("kafka"))
 
 
@@ -206,7 +206,7 @@ def own_kafka() -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="session")
 def kafka_connect(kafka: Any) -> Any:
-    """The Connect worker of this run on `kafka`: Debezium's PostgreSQL source and JDBC sink, and the file connectors."""
+    """The Connect worker of this run on `kafka`: Debezium's PostgreSQL source and JDBC sink, file connectors."""
     return need(lambda: shared.get("kafka_connect"))
 
 

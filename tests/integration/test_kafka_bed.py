@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException
-from support import pg
+from support import pg, proc
 from support.kafka.topics import Record, Topics
 
 DATA = Path(__file__).parent.parent / "data" / "debezium"
@@ -119,6 +119,8 @@ def test_debezium_writes_what_the_samples_hold(kafka: Any, kafka_connect: Any, d
             # The first event of a slot has no earlier commit to tell of; its text is one all the same.
             assert _shape(value) == _shape(wanted)
         assert records[4].key_json() == {"id": 20}
+        # Offsets are written by the worker's clock, after the records.
+        proc.wait_until(lambda: bool(kafka_connect.offsets(name)), 20, "offsets of the connector", 0.2)
         assert kafka_connect.offsets(name)[0]["partition"] == {"server": name}
     finally:
         kafka_connect.delete_connector(name)
@@ -128,7 +130,8 @@ def test_debezium_jdbc_sink_fills_a_table(kafka: Any, kafka_connect: Any, target
     topics = Topics.of(kafka.bootstrap)
     name = topics.create(fresh("jdbc"))
     key = {"type": "struct", "fields": [{"field": "id", "type": "int32"}], "name": "k"}
-    row = {"type": "struct", "fields": [*key["fields"], {"field": "v", "type": "string", "optional": True}], "name": "r"}
+    text_field = {"field": "v", "type": "string", "optional": True}
+    row = {"type": "struct", "fields": [*key["fields"], text_field], "name": "r"}
 
     def record(number: int, text: str | None) -> Record:
         value = json.dumps({"schema": row, "payload": {"id": number, "v": text}}).encode()

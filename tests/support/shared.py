@@ -46,7 +46,10 @@ _STARTERS: dict[str, tuple[Callable[[], Any], Callable[[dict], Any]]] = {
         lambda info: _kafka("broker").Broker.attach(info),
     ),
     "kafka_connect": (_start_connect, lambda info: _kafka("connect").Connect.attach(info)),
-    "kafka_registry": (lambda: _kafka("registry").Registry.create(), lambda info: _kafka("registry").Registry.attach(info)),
+    "kafka_registry": (
+        lambda: _kafka("registry").Registry.create(),
+        lambda info: _kafka("registry").Registry.attach(info),
+    ),
 }
 
 

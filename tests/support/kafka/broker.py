@@ -71,7 +71,9 @@ def _addresses(ports: dict[str, int], data: Path) -> dict[str, str]:
         "log.dirs": str(data),
         "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items()),
         "controller.quorum.voters": f"1@127.0.0.1:{ports['CONTROLLER']}",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SASL:SASL_PLAINTEXT,SSL:SSL",
+        "listener.security.protocol.map": (
+            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SASL:SASL_PLAINTEXT,SSL:SSL"
+        ),
     }
 
 
