@@ -251,7 +251,7 @@ def test_what_is_not_the_rows_fault(pipe, db, ms):
     db.execute("UPDATE t SET v = 'a' WHERE id = 1")
     made.once()
     assert ms.query("SELECT v FROM [public].[t] WHERE id = 1") == [("a",)]
-    for number, remedy in ((9002, "transaction log is full"), (1105, "filegroup is full"), (229, "GRANT")):
+    for number, remedy in ((9002, "log_reuse_wait_desc"), (1105, "add a file"), (229, "GRANT")):
         fault = ms.server.fail_on(r"^\s*UPDATE \[public\]", number, times=1000)
         db.execute("UPDATE t SET v = v || '.' WHERE id = 2")
         result = made.once(rc=None)
