@@ -4,13 +4,14 @@ _sluice() {
     cur=${COMP_WORDS[COMP_CWORD]}
     prev=${COMP_WORDS[COMP_CWORD-1]}
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "run validate check plan discover preview state verify dlq retire plugin schema completion version help" -- "$cur"))
+        COMPREPLY=($(compgen -W "run validate check plan discover preview state verify dlq retire connect plugin schema completion version help" -- "$cur"))
         return
     fi
     if [ "$COMP_CWORD" -eq 2 ]; then
         case ${COMP_WORDS[1]} in
         state) COMPREPLY=($(compgen -W "list show reset resync" -- "$cur")); return ;;
         dlq) COMPREPLY=($(compgen -W "list show replay" -- "$cur")); return ;;
+        connect) COMPREPLY=($(compgen -W "list status plugins create update pause resume stop restart delete offsets logs" -- "$cur")); return ;;
         plugin) COMPREPLY=($(compgen -W "list describe" -- "$cur")); return ;;
         esac
     fi
@@ -39,6 +40,18 @@ _sluice() {
         "dlq show") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --stream" -- "$cur")) ;;
         "dlq replay") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --all --stream --row" -- "$cur")) ;;
         "retire"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --set --yes" -- "$cur")) ;;
+        "connect list") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
+        "connect status") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
+        "connect plugins") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --all --connect --ca" -- "$cur")) ;;
+        "connect create") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
+        "connect update") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
+        "connect pause") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
+        "connect resume") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
+        "connect stop") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
+        "connect restart") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca --failed" -- "$cur")) ;;
+        "connect delete") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --yes --connect --ca" -- "$cur")) ;;
+        "connect offsets") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --yes --connect --ca" -- "$cur")) ;;
+        "connect logs") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --connect --ca" -- "$cur")) ;;
         "plugin list") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core" -- "$cur")) ;;
         "plugin describe") COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core --format --all" -- "$cur")) ;;
         "schema"" "*) COMPREPLY=($(compgen -W "--help --version --json --quiet --no-color --log-level --log-format --plugin-dir --allow-core" -- "$cur")) ;;
@@ -50,7 +63,7 @@ _sluice() {
     fi
     case $command in
     completion*) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")) ;;
-    help*) COMPREPLY=($(compgen -W "run validate check plan discover preview state verify dlq retire plugin schema completion version help" -- "$cur")) ;;
+    help*) COMPREPLY=($(compgen -W "run validate check plan discover preview state verify dlq retire connect plugin schema completion version help" -- "$cur")) ;;
     *) COMPREPLY=($(compgen -f -- "$cur")) ;;
     esac
 }

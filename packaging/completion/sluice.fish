@@ -71,6 +71,58 @@ complete -c sluice -n '__fish_seen_subcommand_from replay' -l row -r -d 'A JSON 
 complete -c sluice -n '__fish_use_subcommand' -a retire -d 'Drops what a pipeline made at its sources, for good'
 complete -c sluice -n '__fish_seen_subcommand_from retire' -l set -r -d 'Sets a value of the file, as in --set sinks.lake.config.prefix=test.'
 complete -c sluice -n '__fish_seen_subcommand_from retire' -l yes -d 'Does not ask.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a list -d 'Lists the connectors of a Kafka Connect, and why some have failed'
+complete -c sluice -n '__fish_seen_subcommand_from list' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from list' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a status -d 'Shows one connector and its tasks, with the cause and the remedy of failures'
+complete -c sluice -n '__fish_seen_subcommand_from status' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from status' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a plugins -d 'Lists the connectors that can be made, since the workers have their plugins'
+complete -c sluice -n '__fish_seen_subcommand_from plugins' -l all -d 'All of them.'
+complete -c sluice -n '__fish_seen_subcommand_from plugins' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from plugins' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a create -d 'Makes a connector and waits until it runs'
+complete -c sluice -n '__fish_seen_subcommand_from create' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from create' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a update -d 'Gives a connector other options and shows what differs'
+complete -c sluice -n '__fish_seen_subcommand_from update' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from update' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a pause -d 'Pauses a connector: its tasks stay, and hold what they hold'
+complete -c sluice -n '__fish_seen_subcommand_from pause' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from pause' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a resume -d 'Lets a paused or stopped connector go on, and waits until it runs'
+complete -c sluice -n '__fish_seen_subcommand_from resume' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from resume' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a stop -d 'Stops a connector: its tasks end, options and offsets stay'
+complete -c sluice -n '__fish_seen_subcommand_from stop' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from stop' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a restart -d 'Restarts a connector and its tasks, waits until they run'
+complete -c sluice -n '__fish_seen_subcommand_from restart' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from restart' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_seen_subcommand_from restart' -l failed -d 'What has failed alone.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a delete -d 'Deletes a connector'
+complete -c sluice -n '__fish_seen_subcommand_from delete' -l yes -d 'Does not ask.'
+complete -c sluice -n '__fish_seen_subcommand_from delete' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from delete' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a offsets -d 'Shows, sets or forgets where a connector is'
+complete -c sluice -n '__fish_seen_subcommand_from offsets' -l yes -d 'Does not ask.'
+complete -c sluice -n '__fish_seen_subcommand_from offsets' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from offsets' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
+complete -c sluice -n '__fish_use_subcommand' -a connect
+complete -c sluice -n '__fish_seen_subcommand_from connect' -a logs -d 'Shows or sets how much the workers log'
+complete -c sluice -n '__fish_seen_subcommand_from logs' -l connect -r -d 'Kafka Connect\'s REST interface, as http://host:8083. Default: SLUICE_CONNECT_URL. User and password come from SLUICE_CONNECT_USER and SLUICE_CONNECT_PASSWORD.'
+complete -c sluice -n '__fish_seen_subcommand_from logs' -l ca -r -d 'The certificates that Kafka Connect\'s is verified by. Default: the system\'s.'
 complete -c sluice -n '__fish_use_subcommand' -a plugin
 complete -c sluice -n '__fish_seen_subcommand_from plugin' -a list -d 'Lists plugins, and files that were refused and why'
 complete -c sluice -n '__fish_use_subcommand' -a plugin

@@ -23,7 +23,7 @@ MAX_FUNCTION_LINES = 80
 
 # Lower number: lower layer. A module of core includes itself, lower layers, and the SDK. log lies under
 # config, which tells it what is secret.
-LAYERS = {"base": 0, "log": 1, "config": 2, "metrics": 2, "plugin": 3, "state": 3, "flow": 4, "cli": 5}
+LAYERS = {"base": 0, "log": 1, "config": 2, "metrics": 2, "plugin": 3, "state": 3, "connect": 3, "flow": 4, "cli": 5}
 
 ALLOCATION = "malloc calloc realloc free strdup strndup asprintf vasprintf"
 BANNED = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException
 from support import pg, proc
-from support.kafka.topics import Record, Topics
+from support.kafka.topics import Record, Topics, fresh
 
 DATA = Path(__file__).parent.parent / "data" / "debezium"
-
-
-def fresh(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(4)}"
 
 
 @pytest.mark.parametrize("version", ["kafka", "kafka_old"])
