@@ -3,6 +3,9 @@ to the row."""
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 from fault.test_ms_t14_types import REFUSED
 from fault.test_t14_types import change, create
@@ -192,3 +195,34 @@ def test_large_values_and_many_rows(engine, ms, target, made):
     assert streams["dbo.many", "copy"]["different"] == 2 and {d["key"] for d in differences} == {"[1000]", "[4999]"}
 
 
+
+
+@pytest.mark.parametrize("end", ["source", "sink"])
+def test_a_server_that_is_killed_meanwhile(engine, own_ms, db, target, made, end):
+    """No verdict on half of the rows."""
+    ms = own_ms.create_database()
+    if end == "source":
+        ms.execute("CREATE TABLE t (id int NOT NULL PRIMARY KEY, v nvarchar(100) NULL)")
+        with own_ms.connect(ms.name) as conn:
+            conn.execute("INSERT INTO dbo.t SELECT i, repeat('x', 90) FROM generate_series(1, 3000) i")
+        there = made(MsReplica(engine, ms, target, mode="full_load_only", tables=["dbo.t"]))
+    else:
+        db.execute("CREATE TABLE t AS SELECT i AS id, repeat('x', 90) AS v FROM generate_series(1, 3000) i",
+                   "ALTER TABLE t ADD PRIMARY KEY (id)")
+        there = made(ToMs(engine, db, ms, mode="full_load_only", tables=["public.t"]))
+    there.once()
+    killed: list[threading.Thread] = []
+
+    def kill(_session, row: int) -> None:
+        if row == 1500 and "[t]" in own_ms.batches[-1] and not killed:
+            killed.append(threading.Thread(target=own_ms.kill9))
+            killed[0].start()
+            time.sleep(0.5)
+
+    own_ms.on_row = kill
+    result = engine.cmd("verify", str(there.path), timeout=100)
+    assert killed and result.rc == 3 and "equal" not in result.stdout, result.describe()
+    own_ms.on_row = None
+    killed[0].join()
+    own_ms.start()
+    equal(there)

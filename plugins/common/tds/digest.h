@@ -23,12 +23,15 @@ sluice_status sluice_tds_digest(struct sluice_tds_conn *conn,
                                 void *vctx, struct sluice_digest_info *info,
                                 struct sluice_error *err) SLUICE_MUST_CHECK;
 
+/* The longest name five times in a cast, and the decoder's form around it. */
+enum { SLUICE_TDS_DIGEST_EXPRESSION_MAX = 4096, SLUICE_TDS_DIGEST_SELECT_MAX = 8192 };
+
 /* digest_column.c: how a column is read so that it can be compared with the field of a stream. */
 struct sluice_tds_digest_column {
     struct sluice_tds_decoder decoder;
-    char select[2 * SLUICE_TDS_SELECT_MAX]; /* of the select list */
-    struct sluice_type type;                /* it is printed as */
-    int32_t number;                         /* a number that comes as a text */
+    char select[SLUICE_TDS_DIGEST_SELECT_MAX]; /* of the select list */
+    struct sluice_type type;                   /* it is printed as */
+    int32_t number;                            /* a number that comes as a text */
 };
 sluice_status sluice_tds_digest_column_make(const struct sluice_tds_column *column,
                                             const struct ArrowSchema *field,

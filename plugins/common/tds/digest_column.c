@@ -139,7 +139,7 @@ sluice_status sluice_tds_digest_column_make(const struct sluice_tds_column *colu
 {
     struct sluice_type want;
     char name[2 * sizeof column->name + 4];
-    char expression[SLUICE_TDS_SELECT_MAX];
+    char expression[SLUICE_TDS_DIGEST_EXPRESSION_MAX];
     struct sluice_error ignored = SLUICE_ERROR_INIT;
     SLUICE_TRY(sluice_type_parse(field->format, &want, err));
     (void)sluice_tds_quote(column->name, name, sizeof name);
