@@ -16,11 +16,6 @@ SOURCE = sorted(name for name in ALL if name.startswith("sqlserver."))
 SETS = ("mssink.after_commit", "mssink.before_commit")
 
 
-@pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name, sets", [*((name, False) for name in SINK), *((name, True) for name in SETS)])

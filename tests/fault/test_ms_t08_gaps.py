@@ -13,11 +13,6 @@ TABLES = {"t": ("id", "v"), "x]y'z": ("id", "v")}
 
 
 @pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
 def replica(engine, ms, target):
     """Loaded, with some changes followed."""
     ms.execute("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, v nvarchar(20) NULL)",

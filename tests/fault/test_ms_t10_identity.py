@@ -10,11 +10,6 @@ from support.score import Score
 from fault.test_t10_identity import BIG, IDENTITIES, changes_of, make
 
 
-@pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
 # A key of 2,000 characters does not fit into SQL Server's 900 bytes: test_key_too_long.
 @pytest.mark.slow
 @pytest.mark.parametrize("identity", [name for name in IDENTITIES if name != "fat_key"])

@@ -17,11 +17,6 @@ from fault.test_t11_schema import STEPS, TABLE, run_step
 SEED = 61111
 
 
-@pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(size(200, 900))
 @pytest.mark.parametrize("inside", [False, True], ids=["between", "inside"])

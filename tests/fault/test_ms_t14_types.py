@@ -19,11 +19,6 @@ REFUSED = {"real": 3, "double precision": 3, "date": 5, "time": 1, "timestamp": 
            "numeric(15,2)": 1}
 
 
-@pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_there_and_back(release_engine, db, ms, target):

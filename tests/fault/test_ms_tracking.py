@@ -19,11 +19,6 @@ TABLES = {"t": ("id", "v"), "x]y'z": ("id", "v")}
 
 
 @pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
 def make(engine, ms, target):
     made: list[MsReplica] = []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from support.mssql import ToMs
-from support.tds import MssqlServer
 
 TABLE = ("CREATE TABLE t (id bigint PRIMARY KEY, n int, amount numeric(18,4), note text, code varchar(40), flag boolean"
          " NOT NULL, at timestamp, raw bytea, tag uuid, x double precision)")
@@ -16,11 +15,6 @@ def rows(first: int, last: int) -> str:
             " timestamp '2026-11-27 10:00' + i * interval '1.000001 second',"
             " decode(md5(i::text), 'hex'), md5(i::text)::uuid, 1.0 / i FROM"
             f" generate_series({first}, {last}) i")
-
-
-@pytest.fixture
-def ms(mssql_server: MssqlServer):
-    return mssql_server.create_database()
 
 
 @pytest.fixture

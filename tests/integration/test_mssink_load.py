@@ -4,18 +4,12 @@ PostgreSQL, not over TDS. Nobody has run them against a real server."""
 from __future__ import annotations
 
 import pytest
-from support.tds import MssqlServer
 
 
 @pytest.fixture
 def db(db):
     db.execute("CREATE SCHEMA app")
     return db
-
-
-@pytest.fixture
-def ms(mssql_server: MssqlServer):
-    return mssql_server.create_database()
 
 
 def kept(ms, text: str) -> list[tuple]:

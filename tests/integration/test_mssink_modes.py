@@ -26,11 +26,6 @@ WORK = (
 
 
 @pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
 def copy(engine, db, ms):
     made = []
 

@@ -27,11 +27,6 @@ POISON = {3: ("c = -1", "ck"), 9: ("c = NULL", "NULL"), 14: ("v = 'far too long 
 
 
 @pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
 def pipe(engine, db, ms):
     made: list[ToMs] = []
 

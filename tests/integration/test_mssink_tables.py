@@ -18,11 +18,6 @@ TYPES = [
 ]
 
 
-@pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
 def sink(ms, **more):
     return {"plugin": "sqlserver", "config": ms.config(encrypt="off", **more.pop("config", {})), **more}
 

@@ -7,7 +7,6 @@ import re
 import pytest
 from support import mssql
 from support.mssql import MsReplica, enable
-from support.tds import MssqlServer
 
 TABLE = ("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, n int NULL, amount decimal(18,4) NULL, note nvarchar(200)"
          " NULL, body nvarchar(max) NULL, at datetime2(3) NULL, flag bit NOT NULL)")
@@ -17,11 +16,6 @@ COLUMNS = ("id", "n", "amount", "note", "body", "at", "flag")
 def row(i: int, n: int = 0, body: str = "x") -> str:
     return (f"INSERT INTO dbo.t (id, n, amount, note, body, at, flag) VALUES ({i}, {n}, {i}.2500, N'né{i}', N'{body}',"
             f" '2026-11-27 10:00:{i % 60:02d}.125', {i % 2})")
-
-
-@pytest.fixture
-def ms(mssql_server: MssqlServer):
-    return mssql_server.create_database()
 
 
 @pytest.fixture

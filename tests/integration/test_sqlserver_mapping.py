@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 
-import pytest
 from support.mssql import ms_sink
 from support.pgsink import pg_sink
 from support.sluice import ROOT
@@ -55,11 +54,6 @@ def check(marker: str, want: str) -> None:
         DOC.write_text(text[:at] + want + text[to:])
         return
     assert text[at:to] == want, f"{DOC} is stale: SLUICE_WRITE_DOCS=1 scripts/test integration -k mapping"
-
-
-@pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
 
 
 def plan(engine, document) -> list[dict]:

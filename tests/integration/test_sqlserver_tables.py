@@ -8,11 +8,6 @@ from support.mssql import MsReplica, enable
 
 
 @pytest.fixture
-def ms(mssql_server):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
 def load(engine, ms, target):
     made: list[MsReplica] = []
 

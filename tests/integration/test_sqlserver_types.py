@@ -6,7 +6,6 @@ import pytest
 from integration.test_mssink_load import pipeline as into
 from integration.test_sqlserver_source import pipeline, rows_of, to_files
 from support.mssql import MsReplica, enable
-from support.tds import MssqlServer
 
 # collation → what its code page has
 PAGES = {
@@ -15,11 +14,6 @@ PAGES = {
     "Latin1_General_100_CI_AS_SC_UTF8": "ü€日本😀",
     "SQL_Latin1_General_CP1_CI_AS": "äöü€Ž",
 }
-
-
-@pytest.fixture
-def ms(mssql_server: MssqlServer):
-    return mssql_server.create_database()
 
 
 @pytest.mark.parametrize("collation", PAGES)

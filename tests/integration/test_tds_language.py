@@ -13,11 +13,6 @@ from support.tds.server import PASSWORD, USER
 
 
 @pytest.fixture
-def ms(mssql_server: MssqlServer):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
 def own_mssql():
     server = MssqlServer.create()
     yield server

@@ -16,11 +16,6 @@ from support.tds.tsqltypes import TsqlType, encode, parse_type, type_info
 
 
 @pytest.fixture
-def ms(mssql_server: MssqlServer):
-    return mssql_server.create_database()
-
-
-@pytest.fixture
 def own_mssql():
     server = MssqlServer.create()
     yield server
