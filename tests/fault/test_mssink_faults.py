@@ -51,6 +51,25 @@ def test_kill_nine_loop(db, pipe):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(size(200, 900))
+def test_kill_nine_between_transactions(release_engine, db, own):
+    """apply: transactional: an epoch whose first transactions are committed goes on behind them."""
+    kills = size(8, 50)
+    chance = random.Random(SEED + 9)
+    load.setup(db, rows=size(100, 2000))
+    pipe = ToMs(release_engine, db, own.create_database(), tables=["public.*"], sink={"apply": "transactional"})
+    try:
+        with Score("T1", f"pg -> sqlserver, each transaction by itself, seed {SEED + 9}") as score:
+            with load.Load(db, writers=4, seed=SEED, rate=size(8, 20)) as work:
+                grew = kill_nine_loop(pipe, work, score, chance, kills, anywhere=(0.5, size(2.0, 5.0)))
+                work.stop()
+            judge(score, pipe)
+            print(f"{pipe.epochs()} epochs, {grew} lives of {kills} committed")
+    finally:
+        pipe.close()
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(size(300, 900))
 def test_server_killed(db, own, pipe):
     chance = random.Random(SEED + 1)

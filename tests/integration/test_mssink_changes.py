@@ -32,9 +32,10 @@ def replica(engine, db, ms):
 
 SETS = {"small_rows": 0}
 ORDER = {"small_rows": 100000}
+EACH = {"apply": "transactional"}
 
 
-@pytest.mark.parametrize("how", [SETS, ORDER], ids=["sets", "order"])
+@pytest.mark.parametrize("how", [SETS, ORDER, EACH], ids=["sets", "order", "each"])
 def test_load_then_changes(replica, db, how):
     db.execute(TABLE, rows(1, 60))
     copy = replica(sink=how)
@@ -48,7 +49,7 @@ def test_load_then_changes(replica, db, how):
     assert copy.compare_pg("public.t").rows == 68
 
 
-@pytest.mark.parametrize("how", [SETS, ORDER], ids=["sets", "order"])
+@pytest.mark.parametrize("how", [SETS, ORDER, EACH], ids=["sets", "order", "each"])
 def test_what_was_not_sent_stays(replica, db, ms, how):
     db.execute("CREATE TABLE big (id int PRIMARY KEY, n int, body text, more text)",
                "ALTER TABLE big ALTER body SET STORAGE EXTERNAL, ALTER more SET STORAGE EXTERNAL",
@@ -62,7 +63,7 @@ def test_what_was_not_sent_stays(replica, db, ms, how):
     assert copy.compare_pg("public.big").rows == 12
 
 
-@pytest.mark.parametrize("how", [SETS, ORDER], ids=["sets", "order"])
+@pytest.mark.parametrize("how", [SETS, ORDER, EACH], ids=["sets", "order", "each"])
 def test_keys_that_a_collation_takes_for_one(replica, db, how):
     """Rows of keys that differ in case or blanks alone are told apart, in the table that sluice made."""
     db.execute("CREATE TABLE k (code varchar(20) PRIMARY KEY, v int)", "INSERT INTO k VALUES ('a', 1), ('A', 2)")
@@ -74,7 +75,7 @@ def test_keys_that_a_collation_takes_for_one(replica, db, how):
     assert copy.compare_pg("public.k").rows == 3
 
 
-@pytest.mark.parametrize("how", [SETS, ORDER], ids=["sets", "order"])
+@pytest.mark.parametrize("how", [SETS, ORDER, EACH], ids=["sets", "order", "each"])
 def test_names_that_need_quotes(replica, db, how):
     db.execute('CREATE TABLE "x]y" ("it\'s" int PRIMARY KEY, "a""]b" text, "select" int)',
                """INSERT INTO "x]y" VALUES (1, '''', 2), (2, ']', NULL)""")
@@ -86,7 +87,7 @@ def test_names_that_need_quotes(replica, db, how):
     assert copy.compare_pg('public."x]y"').rows == 2
 
 
-@pytest.mark.parametrize("how", [SETS, ORDER], ids=["sets", "order"])
+@pytest.mark.parametrize("how", [SETS, ORDER, EACH], ids=["sets", "order", "each"])
 def test_truncates_and_soft_deletes(replica, db, ms, how):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)",
                "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 5) i")
@@ -131,3 +132,44 @@ def test_parents_and_children(replica, db, ms):
     copy.once()
     assert copy.compare_pg("public.parent").rows == 21
     assert copy.compare_pg("public.a_child").rows == 21
+
+
+def test_each_transaction_by_itself(replica, db, ms):
+    """In one epoch, in order, each in a transaction of the target of its own, over tables that refer to each other."""
+    db.execute("CREATE TABLE parent (id int PRIMARY KEY, v text)", "CREATE TABLE a_child (id int PRIMARY KEY, p int)")
+    copy = replica(sink=EACH, tables=["public.*"])
+    copy.once()
+    ms.execute("ALTER TABLE [public].[a_child] ADD CONSTRAINT fk FOREIGN KEY (p) REFERENCES [public].[parent] (id)")
+    for i in range(8):
+        db.execute(f"BEGIN; INSERT INTO parent VALUES ({i}, 'p'); INSERT INTO a_child VALUES ({i}, {i});"
+                   f" INSERT INTO a_child VALUES ({i + 100}, {i}); COMMIT")
+    db.execute("BEGIN; DELETE FROM a_child WHERE p = 3; DELETE FROM parent WHERE id = 3; COMMIT")
+    before = copy.epochs()
+    copy.once()
+    assert copy.epochs() - before < 8  # far fewer commits of the engine than transactions
+    assert copy.compare_pg("public.parent").rows == 7 and copy.compare_pg("public.a_child").rows == 14
+    with ms.server.connect(ms.name) as conn:
+        made = conn.execute("SELECT id, xmin::text FROM public.parent UNION ALL SELECT p, xmin::text FROM"
+                            " public.a_child").fetchall()
+    of = {}
+    for row, transaction in made:
+        of.setdefault(row, set()).add(transaction)
+    assert all(len(transactions) == 1 for transactions in of.values())  # whole ones
+    assert len({min(transactions) for transactions in of.values()}) == 7  # and no two together
+
+
+def test_rows_that_are_refused_among_transactions(replica, db, ms):
+    """Those before are committed already; nothing is written twice, and the letters are counted."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int)", "INSERT INTO t VALUES (0, 0)")
+    ms.execute("CREATE TABLE [public].[t] (id int NOT NULL PRIMARY KEY, n int NULL CONSTRAINT ck CHECK (n >= 0))")
+    copy = replica(sink={**EACH, "load_into": "append"}, tables=["public.t"], schema="freeze",
+                   more={"on_error": {"rows": "dlq"}})
+    copy.once()
+    for i in range(1, 31):
+        db.execute(f"INSERT INTO t VALUES ({i}, {-1 if i in (7, 19, 20) else i})", "UPDATE t SET n = n + 1 WHERE id = 0")
+    result = copy.once(rc=4)
+    assert "rows=" in result.stderr, result.describe()
+    assert sorted(row for (row,) in ms.query("SELECT id FROM [public].[t]")) == sorted(
+        set(range(31)) - {7, 19, 20})
+    assert ms.query("SELECT n FROM [public].[t] WHERE id = 0") == [(30,)]
+    assert ms.query("SELECT COUNT(*) FROM [sluice].[letters]") == [(3,)]

@@ -86,9 +86,14 @@ static void settle(void *sink, const char *stream, uint64_t rows)
     mssink_refused_settle(sink, stream, rows);
 }
 
-void mssink_careful_settle(struct mssink_changes *lane)
+void mssink_careful_count(struct mssink_changes *lane)
 {
     sluice_apply_open_settle(&lane->refused, settle, lane->sink);
+}
+
+void mssink_careful_settle(struct mssink_changes *lane)
+{
+    mssink_careful_count(lane);
     forget(lane);
 }
 

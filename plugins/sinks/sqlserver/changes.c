@@ -7,6 +7,7 @@
 #include "reject.h"
 #include "sluice/array.h"
 #include "sluice/log.h"
+#include "sluice/position.h"
 
 static sluice_status nomem(struct sluice_error *err)
 {
@@ -213,11 +214,19 @@ static sluice_status sets_of(void *lane, size_t from, size_t to, struct sluice_e
     return mssink_sets_apply(lane, from, to, err);
 }
 
-static sluice_status settled_of(void *lane, struct sluice_bytes position, struct sluice_error *err)
+/* One source transaction is committed: only `applied` moved. */
+static sluice_status settled_of(void *ctx, struct sluice_bytes position, struct sluice_error *err)
 {
-    (void)lane;
-    (void)position;
-    (void)err;
+    struct mssink_changes *lane = ctx;
+    uint8_t *copy = malloc(position.size + 1);
+    if (copy == NULL) {
+        return nomem(err);
+    }
+    memcpy(copy, position.data, position.size);
+    free(lane->claim.applied);
+    lane->claim.applied = copy;
+    lane->claim.applied_size = position.size;
+    mssink_careful_count(lane);
     return SLUICE_OK;
 }
 
@@ -277,6 +286,35 @@ static sluice_status apply(struct mssink_changes *lane, struct sluice_error *err
             return status;
         }
         start_over(lane, err);
+    }
+}
+
+/* What is in the target already is left out when the log goes once more. */
+static void drop_applied(struct mssink_changes *lane)
+{
+    const struct sluice_bytes applied = {lane->claim.applied, lane->claim.applied_size};
+    for (size_t i = 0; applied.size > 0 && i < lane->log.count; i++) {
+        struct sluice_apply_change *c = &lane->log.changes[i];
+        if (sluice_position_compare(sluice_apply_change_pos(&lane->log, c), applied) <= 0) {
+            c->op = 0;
+        }
+    }
+}
+
+/* Each source transaction of the log by itself. */
+static sluice_status apply_each(struct mssink_changes *lane, const struct sluice_commit *commit,
+                                struct sluice_error *err)
+{
+    for (;;) {
+        const struct sluice_apply_run run = run_of(lane);
+        lane->redo = 0;
+        const sluice_status status =
+            sluice_apply_transactions(&run, lane->claim.epoch, commit, err);
+        if (status >= 0 || !has_other_way(lane, err)) {
+            return status;
+        }
+        start_over(lane, err);
+        drop_applied(lane);
     }
 }
 
@@ -426,6 +464,9 @@ static sluice_status commit_all(struct mssink_changes *lane, const struct sluice
     const size_t small = run_of(lane).small_rows;
     const int pending = sluice_apply_aside_pending(&lane->sink->tallies);
     SLUICE_TRY(sluice_apply_log_sort(&lane->log, err));
+    if (!lane->in_tx && !pending && lane->sink->options.apply == MSSINK_APPLY_TRANSACTIONAL) {
+        return apply_each(lane, commit, err);
+    }
     if (!lane->in_tx && !lane->careful && !pending && lane->log.count <= small) {
         const sluice_status status = ordered_of(lane, 0, lane->log.count, commit, none, err);
         if (status >= 0 || !has_other_way(lane, err)) {

@@ -28,6 +28,12 @@ static const struct sluice_option o_load_into = SLUICE_OPT_ENUM(
 static const struct sluice_option o_auto_create = SLUICE_OPT(
     SLUICE_OPTION_BOOL, "auto_create", "true", 0,
     "Whether tables and schemas that are missing are created. false: they must be there.");
+static const char *const apply_choices[] = {"epoch", "transactional", NULL};
+static const struct sluice_option o_apply = SLUICE_OPT_ENUM(
+    "apply", "epoch", 0, apply_choices,
+    "epoch: the transactions of the source that have come since the last commit are one "
+    "transaction "
+    "of the target. transactional: each one has a transaction of its own, in the same order.");
 static const struct sluice_option o_small_rows =
     SLUICE_OPT_RANGE(SLUICE_OPTION_INT, "small_rows", "64", SLUICE_OPTION_ADVANCED, 0, 1000000,
                      "Up to so many changes are written one by one, in one batch of statements; "
@@ -41,8 +47,8 @@ static const struct sluice_option o_load_bytes = SLUICE_OPT_RANGE(
     "Bytes of a load's rows that are sent as one bulk batch, within the transaction of the piece.");
 
 static const struct sluice_option *const options[] = {
-    SLUICE_TDS_OPTIONS, &o_schema,      &o_state_schema, &o_load_into, &o_auto_create,
-    &o_small_rows,      &o_flush_bytes, &o_load_bytes,   NULL};
+    SLUICE_TDS_OPTIONS, &o_schema,     &o_state_schema, &o_load_into,  &o_auto_create,
+    &o_apply,           &o_small_rows, &o_flush_bytes,  &o_load_bytes, NULL};
 
 static sluice_status check_schema(const char *key, const char *name, struct sluice_error *err)
 {
@@ -60,6 +66,7 @@ sluice_status mssink_options_bind(const struct sluice_host *host, struct mssink_
         SLUICE_BIND(struct mssink_options, state_schema, "state_schema"),
         SLUICE_BIND(struct mssink_options, existing, "load_into"),
         SLUICE_BIND(struct mssink_options, auto_create, "auto_create"),
+        SLUICE_BIND(struct mssink_options, apply, "apply"),
         SLUICE_BIND(struct mssink_options, small_rows, "small_rows"),
         SLUICE_BIND(struct mssink_options, flush_bytes, "flush_bytes"),
         SLUICE_BIND(struct mssink_options, load_bytes, "load_bytes"),

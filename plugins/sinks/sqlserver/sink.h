@@ -30,12 +30,15 @@ enum {
     MSSINK_EXISTING_UPSERT = 5
 };
 
+enum { MSSINK_APPLY_EPOCH = 0, MSSINK_APPLY_TRANSACTIONAL = 1 };
+
 struct mssink_options {
     struct sluice_tds_settings server;
     const char *schema;       /* default "dbo": for streams whose name has one part */
     const char *state_schema; /* of our own tables; default "sluice" */
     int64_t existing;         /* MSSINK_EXISTING_*; key `load_into` */
     int32_t auto_create;
+    int64_t apply;       /* MSSINK_APPLY_* */
     int64_t small_rows;  /* at most so many changes go as single statements */
     int64_t flush_bytes; /* of encoded changes before they are written into the open transaction */
     int64_t load_bytes;  /* of a load's rows in one bulk batch */
