@@ -166,7 +166,8 @@ def test_rows_that_are_refused_among_transactions(replica, db, ms):
                    more={"on_error": {"rows": "dlq"}})
     copy.once()
     for i in range(1, 31):
-        db.execute(f"INSERT INTO t VALUES ({i}, {-1 if i in (7, 19, 20) else i})", "UPDATE t SET n = n + 1 WHERE id = 0")
+        db.execute(f"INSERT INTO t VALUES ({i}, {-1 if i in (7, 19, 20) else i})",
+                   "UPDATE t SET n = n + 1 WHERE id = 0")
     result = copy.once(rc=4)
     assert "rows=" in result.stderr, result.describe()
     assert sorted(row for (row,) in ms.query("SELECT id FROM [public].[t]")) == sorted(
