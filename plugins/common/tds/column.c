@@ -528,15 +528,14 @@ sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *c,
                             c->name, c->type);
 }
 
-size_t sluice_tds_decoder_select(const struct sluice_tds_decoder *d,
-                                 char out[SLUICE_TDS_SELECT_MAX])
+size_t sluice_tds_decoder_around(const struct sluice_tds_decoder *d, const char *expression,
+                                 char *out, size_t size)
 {
-    char quoted[2 * sizeof d->name];
-    const size_t length = sluice_tds_quote(d->name, quoted, sizeof quoted);
+    const size_t length = strlen(expression);
     size_t n = 0;
-    for (const char *p = d->form; *p != '\0' && n + length + 1 < SLUICE_TDS_SELECT_MAX; p++) {
+    for (const char *p = d->form; *p != '\0' && n + length + 1 < size; p++) {
         if (*p == '$') {
-            memcpy(out + n, quoted, length);
+            memcpy(out + n, expression, length);
             n += length;
         }
         else {
@@ -545,4 +544,12 @@ size_t sluice_tds_decoder_select(const struct sluice_tds_decoder *d,
     }
     out[n] = '\0';
     return n;
+}
+
+size_t sluice_tds_decoder_select(const struct sluice_tds_decoder *d,
+                                 char out[SLUICE_TDS_SELECT_MAX])
+{
+    char quoted[2 * sizeof d->name];
+    (void)sluice_tds_quote(d->name, quoted, sizeof quoted);
+    return sluice_tds_decoder_around(d, quoted, out, SLUICE_TDS_SELECT_MAX);
 }

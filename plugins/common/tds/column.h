@@ -62,4 +62,8 @@ sluice_status sluice_tds_decoder_make(const struct sluice_tds_column *column,
 size_t sluice_tds_decoder_select(const struct sluice_tds_decoder *d,
                                  char out[SLUICE_TDS_SELECT_MAX]);
 
+/* The same of an expression instead of the column. Answers the length, less than `size`; it is cut where that is too small. */
+size_t sluice_tds_decoder_around(const struct sluice_tds_decoder *d, const char *expression,
+                                 char *out, size_t size);
+
 #endif /* SLUICE_COMMON_TDS_COLUMN_H */

@@ -113,24 +113,6 @@ static void add_cast(const char *own, const char *name, const char *native,
     }
 }
 
-/* The decoder's own form, around an expression instead of a name. */
-static void put_form(const struct sluice_tds_decoder *d, const char *expression, char *out,
-                     size_t size)
-{
-    const size_t length = strlen(expression);
-    size_t n = 0;
-    for (const char *p = d->form; *p != '\0' && n + length + 1 < size; p++) {
-        if (*p == '$') {
-            memcpy(out + n, expression, length);
-            n += length;
-        }
-        else {
-            out[n++] = *p;
-        }
-    }
-    out[n] = '\0';
-}
-
 sluice_status sluice_tds_digest_column_make(const struct sluice_tds_column *column,
                                             const struct ArrowSchema *field,
                                             const struct sluice_tds_rules *rules,
@@ -149,7 +131,7 @@ sluice_status sluice_tds_digest_column_make(const struct sluice_tds_column *colu
     const int known = sluice_tds_decoder_make(column, &own, &out->decoder, &ignored) >= 0;
     if (known && is_same(column, &out->decoder, &want, rules)) {
         out->type = out->decoder.type;
-        put_form(&out->decoder, name, out->select, sizeof out->select);
+        (void)sluice_tds_decoder_around(&out->decoder, name, out->select, sizeof out->select);
         return SLUICE_OK;
     }
     char native[sizeof out->decoder.native] = "";
@@ -164,7 +146,7 @@ sluice_status sluice_tds_digest_column_make(const struct sluice_tds_column *colu
     memcpy(text.name, column->name, sizeof text.name);
     SLUICE_TRY(sluice_tds_decoder_make(&text, rules, &out->decoder, err));
     add_cast(native, name, out->decoder.native, &to, expression, sizeof expression);
-    put_form(&out->decoder, expression, out->select, sizeof out->select);
+    (void)sluice_tds_decoder_around(&out->decoder, expression, out->select, sizeof out->select);
     out->type = out->decoder.type;
     if (want.id == SLUICE_TYPE_TIMESTAMP_US_UTC) {
         out->type.id = want.id;
