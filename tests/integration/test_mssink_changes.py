@@ -174,3 +174,20 @@ def test_rows_that_are_refused_among_transactions(replica, db, ms):
         set(range(31)) - {7, 19, 20})
     assert ms.query("SELECT n FROM [public].[t] WHERE id = 0") == [(30,)]
     assert ms.query("SELECT COUNT(*) FROM [sluice].[letters]") == [(3,)]
+
+
+@pytest.mark.parametrize("skip", range(6))
+def test_what_is_applied_stays_so(replica, db, ms, skip):
+    """A row is refused behind transactions that are committed; then a connection is lost at each of the next commits."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, n int)", "INSERT INTO t VALUES (0, 0)")
+    copy = replica(sink=EACH, tables=["public.t"], write={"mode": "append"}, more={"on_error": {"rows": "dlq"}})
+    copy.once()
+    ms.execute("ALTER TABLE [public].[t] ADD CONSTRAINT ck CHECK (n >= 0)")
+    for i in range(1, 7):
+        db.execute(f"INSERT INTO t VALUES ({i}, {-1 if i == 4 else i})")
+    fault = ms.server.cut_on(r"^\s*COMMIT", skip=skip)
+    copy.once(rc=None)
+    assert fault.times == 0
+    copy.once(rc=None)
+    assert sorted(row for (row,) in ms.query("SELECT id FROM [public].[t]")) == [0, 1, 2, 3, 5, 6]
+    assert ms.query("SELECT COUNT(*) FROM [sluice].[letters]") == [(1,)]

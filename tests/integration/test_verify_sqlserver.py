@@ -25,10 +25,10 @@ def made():
 
 
 @pytest.mark.timeout(300)
-def test_every_type_into_sql_server(engine, hostile_db, ms, made):
+def test_every_type_into_sql_server(release_engine, hostile_db, ms, made):
     """Of rows that SQL Server cannot hold verify says that they are missing, and nothing else."""
     relations = create(hostile_db, list(TYPES))
-    there = made(ToMs(engine, hostile_db, ms, tables=["public.ty_*"], more={"on_error": {"rows": "dlq"}}))
+    there = made(ToMs(release_engine, hostile_db, ms, tables=["public.ty_*"], more={"on_error": {"rows": "dlq"}}))
     there.once(timeout=180, rc=None)
     change(hostile_db, [name for name, kind in relations.items() if kind not in REFUSED])
     hostile_db.execute(*(f"INSERT INTO {name} SELECT id + 1000, v FROM {name} WHERE id < 1000"

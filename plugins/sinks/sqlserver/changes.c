@@ -289,16 +289,19 @@ static sluice_status apply(struct mssink_changes *lane, struct sluice_error *err
     }
 }
 
-/* What is in the target already is left out when the log goes once more. */
+/* What is in the target already goes out of the log before that goes once more: its transactions must not be ended again,
+ * which would move `applied` back. The log is sorted. */
 static void drop_applied(struct mssink_changes *lane)
 {
+    struct sluice_apply_log *log = &lane->log;
     const struct sluice_bytes applied = {lane->claim.applied, lane->claim.applied_size};
-    for (size_t i = 0; applied.size > 0 && i < lane->log.count; i++) {
-        struct sluice_apply_change *c = &lane->log.changes[i];
-        if (sluice_position_compare(sluice_apply_change_pos(&lane->log, c), applied) <= 0) {
-            c->op = 0;
-        }
+    size_t n = 0;
+    while (applied.size > 0 && n < log->count &&
+           sluice_position_compare(sluice_apply_change_pos(log, &log->changes[n]), applied) <= 0) {
+        n++;
     }
+    log->count -= n;
+    memmove(log->changes, log->changes + n, log->count * sizeof *log->changes);
 }
 
 /* Each source transaction of the log by itself. */

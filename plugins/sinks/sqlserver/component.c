@@ -15,10 +15,11 @@ static const char *const existing_choices[] = {"auto",   "refuse", "truncate", "
 static const struct sluice_option o_schema =
     SLUICE_OPT(SLUICE_OPTION_STRING, "schema", "dbo", 0,
                "Schema for streams whose name has none, and for route.to without a dot.");
-static const struct sluice_option o_state_schema = SLUICE_OPT(
-    SLUICE_OPTION_STRING, "state_schema", "sluice", 0,
-    "Schema of the sink's own tables: lanes (what is committed) and streams. Made when it is "
-    "not there.");
+static const struct sluice_option o_state_schema =
+    SLUICE_OPT(SLUICE_OPTION_STRING, "state_schema", "sluice", 0,
+               "Schema of the sink's own tables: lanes (what is committed), streams and letters. "
+               "Made when it is "
+               "not there.");
 static const struct sluice_option o_load_into = SLUICE_OPT_ENUM(
     "load_into", "auto", 0, existing_choices,
     "What a full load does with a table that has rows which this pipeline did not bring. refuse: "

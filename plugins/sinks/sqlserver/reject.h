@@ -39,9 +39,9 @@ sluice_status mssink_careful_apply(struct mssink_changes *lane, size_t from, siz
                                    struct sluice_error *err);
 /* 1 if some change in [from, to) could not be encoded. */
 int mssink_has_refused(const struct sluice_apply_log *log, size_t from, size_t to);
-/* Counts go to the sink, what was known of bad rows is forgotten: the epoch is committed. */
-/* Only counts what a transaction that is committed refused: others of the epoch follow. */
+/* Counts what a transaction that is committed refused: others of the epoch follow. */
 void mssink_careful_count(struct mssink_changes *lane);
+/* The same at the epoch's end: what was known of bad rows is forgotten, too. */
 void mssink_careful_settle(struct mssink_changes *lane);
 void mssink_careful_free(struct mssink_changes *lane);
 
