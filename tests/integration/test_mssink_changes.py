@@ -178,7 +178,7 @@ def test_rows_that_are_refused_among_transactions(replica, db, ms):
 
 @pytest.mark.parametrize("skip", range(6))
 def test_what_is_applied_stays_so(replica, db, ms, skip):
-    """A row is refused behind transactions that are committed; then a connection is lost at each of the next commits."""
+    """A row is refused behind transactions that are committed; then a connection is lost at a commit that follows."""
     db.execute("CREATE TABLE t (id int PRIMARY KEY, n int)", "INSERT INTO t VALUES (0, 0)")
     copy = replica(sink=EACH, tables=["public.t"], write={"mode": "append"}, more={"on_error": {"rows": "dlq"}})
     copy.once()
