@@ -6,6 +6,7 @@
 #   deps_go               a Go that can build versitygw; sets GO
 #   deps_versitygw        the S3 server of the tests; sets VERSITYGW
 #   deps_tds_clients      tedious and mssql-jdbc, which ask the stand-in for SQL Server; sets TEDIOUS and MSSQL_JDBC
+#   deps_kafka            brokers, Connect, Debezium and a registry: fetched ahead, so that no test waits for Maven
 
 DEPS_BUILD=(
     gcc g++ libc6-dev libcmocka-dev make cmake ninja-build pkg-config ccache
@@ -176,4 +177,9 @@ deps_tds_clients() {
     TEDIOUS="$dir/node_modules" MSSQL_JDBC="$dir/mssql-jdbc-$MSSQL_JDBC_VERSION.jar"
     [ -f "$dir/.complete" ] && return 0
     with_lock tds-clients _tds_clients_get "$dir" || die "cannot fetch tedious and mssql-jdbc"
+}
+
+# Without them the tests that need them say so themselves.
+deps_kafka() {
+    quietly python3 "$SLUICE_ROOT/tests/support/kafka/artefacts.py" || warn "cannot fetch Kafka for the tests"
 }
