@@ -8,12 +8,6 @@
 #include "table.h"
 #include "text.h"
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "-";
-}
-
 /* What was asked for; reports what went wrong. NULL = code says why. */
 static json_t *ask(struct sluice_cli *cli, struct sluice_connect_client *client, const char *path,
                    int *code)
@@ -42,7 +36,7 @@ static void count_tasks(const json_t *tasks, struct sluice_str *out, size_t *fai
     *failed = 0;
     json_array_foreach(tasks, i, task)
     {
-        const char *state = text_of(task, "state");
+        const char *state = sluice_cli_connect_text(task, "state");
         running += strcmp(state, "RUNNING") == 0;
         *failed += strcmp(state, "FAILED") == 0;
     }
@@ -84,28 +78,30 @@ static void add_connector(struct listing *l, const char *name, const json_t *bot
     struct sluice_str tasks = SLUICE_STR_INIT;
     const json_t *status = json_object_get(both, "status");
     const json_t *config = json_object_get(json_object_get(both, "info"), "config");
-    const char *state = text_of(json_object_get(status, "connector"), "state");
+    const char *state = sluice_cli_connect_text(json_object_get(status, "connector"), "state");
     count_tasks(json_object_get(status, "tasks"), &tasks, &failed);
     first_cause(status, cause);
     const int bad = failed > 0 || strcmp(state, "FAILED") == 0;
     l->failed += bad ? 1u : 0u;
     sluice_cli_table_add(&l->table, SLUICE_STYLE_NAME, name);
-    sluice_cli_table_add(&l->table, SLUICE_STYLE_NONE, text_of(status, "type"));
+    sluice_cli_table_add(&l->table, SLUICE_STYLE_NONE, sluice_cli_connect_text(status, "type"));
     sluice_cli_table_add(&l->table, bad ? SLUICE_STYLE_BAD : SLUICE_STYLE_NONE, state);
     sluice_cli_table_add(&l->table, failed > 0 ? SLUICE_STYLE_BAD : SLUICE_STYLE_NONE,
                          sluice_str_text(&tasks));
-    sluice_cli_table_add(&l->table, SLUICE_STYLE_NONE, text_of(config, "connector.class"));
+    sluice_cli_table_add(&l->table, SLUICE_STYLE_NONE,
+                         sluice_cli_connect_text(config, "connector.class"));
     sluice_cli_table_add(&l->table, SLUICE_STYLE_NONE, cause);
     json_t *made = json_object();
     (void)json_object_set_new(made, "name", sluice_cli_json_text(name));
-    (void)json_object_set_new(made, "type", sluice_cli_json_text(text_of(status, "type")));
+    (void)json_object_set_new(made, "type",
+                              sluice_cli_json_text(sluice_cli_connect_text(status, "type")));
     (void)json_object_set_new(made, "state", sluice_cli_json_text(state));
     (void)json_object_set_new(
         made, "tasks",
         sluice_cli_json_count((int64_t)json_array_size(json_object_get(status, "tasks"))));
     (void)json_object_set_new(made, "tasks_failed", sluice_cli_json_count((int64_t)failed));
-    (void)json_object_set_new(made, "class",
-                              sluice_cli_json_text(text_of(config, "connector.class")));
+    (void)json_object_set_new(
+        made, "class", sluice_cli_json_text(sluice_cli_connect_text(config, "connector.class")));
     (void)json_object_set_new(made, "cause",
                               cause[0] != '\0' ? sluice_cli_json_message(cause) : json_null());
     (void)json_array_append_new(l->list, made);
@@ -177,9 +173,9 @@ int sluice_cli_connect_plugins(struct sluice_cli *cli)
         json_t *made = json_object();
         for (size_t k = 0; k < 3; k++) {
             sluice_cli_table_add(&l.table, k == 0 ? SLUICE_STYLE_NAME : SLUICE_STYLE_NONE,
-                                 text_of(plugin, keys[k]));
-            (void)json_object_set_new(made, keys[k],
-                                      sluice_cli_json_text(text_of(plugin, keys[k])));
+                                 sluice_cli_connect_text(plugin, keys[k]));
+            (void)json_object_set_new(
+                made, keys[k], sluice_cli_json_text(sluice_cli_connect_text(plugin, keys[k])));
         }
         (void)json_array_append_new(l.list, made);
     }
@@ -225,10 +221,11 @@ static int show_loggers(struct sluice_cli *cli, struct sluice_connect_client *cl
         }
         json_t *made = json_object();
         (void)json_object_set_new(made, "logger", sluice_cli_json_text(name));
-        (void)json_object_set_new(made, "level", sluice_cli_json_text(text_of(logger, "level")));
+        (void)json_object_set_new(made, "level",
+                                  sluice_cli_json_text(sluice_cli_connect_text(logger, "level")));
         (void)json_array_append_new(l.list, made);
         sluice_cli_table_add(&l.table, SLUICE_STYLE_NAME, name);
-        sluice_cli_table_add(&l.table, SLUICE_STYLE_NONE, text_of(logger, "level"));
+        sluice_cli_table_add(&l.table, SLUICE_STYLE_NONE, sluice_cli_connect_text(logger, "level"));
     }
     end_listing(&l, "loggers", "no such logger has a level of its own", code);
     json_decref(answer);

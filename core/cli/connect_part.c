@@ -15,7 +15,6 @@
 #define TIMEOUT_US 30000000ll
 #define WAIT_US 60000000ll
 #define LOOK_US 300000ll
-enum { FILE_MAX = 16 << 20 };
 
 int sluice_cli_connect_open(struct sluice_cli *cli, struct sluice_connect_client **out)
 {
@@ -88,7 +87,7 @@ int sluice_cli_connect_is_secret(const char *key, const char *value)
 
 /* ---- states ---- */
 
-static const char *text_of(const json_t *object, const char *key)
+const char *sluice_cli_connect_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "-";
@@ -126,13 +125,14 @@ static int add_part(const json_t *part, const char *name, struct sluice_cli_tabl
                     json_t *list, struct sluice_str *causes)
 {
     json_t *made = json_object();
-    const char *state = text_of(part, "state");
+    const char *state = sluice_cli_connect_text(part, "state");
     (void)json_object_set_new(made, "part", sluice_cli_json_text(name));
     (void)json_object_set_new(made, "state", sluice_cli_json_text(state));
-    (void)json_object_set_new(made, "worker", sluice_cli_json_text(text_of(part, "worker_id")));
+    (void)json_object_set_new(made, "worker",
+                              sluice_cli_json_text(sluice_cli_connect_text(part, "worker_id")));
     sluice_cli_table_add(table, SLUICE_STYLE_NONE, name);
     sluice_cli_table_add(table, style_of(state), state);
-    sluice_cli_table_add(table, SLUICE_STYLE_NONE, text_of(part, "worker_id"));
+    sluice_cli_table_add(table, SLUICE_STYLE_NONE, sluice_cli_connect_text(part, "worker_id"));
     const int failed = strcmp(state, "FAILED") == 0;
     if (failed) {
         add_cause(made, part, name, causes);
@@ -160,18 +160,20 @@ int sluice_cli_connect_show(struct sluice_cli *cli, const json_t *status)
                        (long long)json_integer_value(json_object_get(task, "id")));
         failed |= add_part(task, name, &table, parts, &causes);
     }
-    sluice_cli_text_escape(&text, text_of(status, "name"));
-    sluice_str_printf(&text, "  %s  ", text_of(status, "type"));
-    sluice_cli_text_escape(&text, text_of(connector, "version"));
+    sluice_cli_text_escape(&text, sluice_cli_connect_text(status, "name"));
+    sluice_str_printf(&text, "  %s  ", sluice_cli_connect_text(status, "type"));
+    sluice_cli_text_escape(&text, sluice_cli_connect_text(connector, "version"));
     sluice_str_append_char(&text, '\n');
     sluice_cli_table_render(&table, &cli->out, &text);
     sluice_str_append(&text, sluice_str_text(&causes));
     if (cli->json) {
         json_t *made = json_object();
-        (void)json_object_set_new(made, "name", sluice_cli_json_text(text_of(status, "name")));
-        (void)json_object_set_new(made, "type", sluice_cli_json_text(text_of(status, "type")));
-        (void)json_object_set_new(made, "version",
-                                  sluice_cli_json_text(text_of(connector, "version")));
+        (void)json_object_set_new(made, "name",
+                                  sluice_cli_json_text(sluice_cli_connect_text(status, "name")));
+        (void)json_object_set_new(made, "type",
+                                  sluice_cli_json_text(sluice_cli_connect_text(status, "type")));
+        (void)json_object_set_new(
+            made, "version", sluice_cli_json_text(sluice_cli_connect_text(connector, "version")));
         (void)json_object_set_new(made, "parts", json_incref(parts));
         (void)json_object_set_new(cli->result, "connector", made);
     }
@@ -191,12 +193,12 @@ static int look_at(const json_t *status, const char *wanted)
     json_t *task = NULL;
     size_t i = 0;
     const json_t *tasks = json_object_get(status, "tasks");
-    const char *state = text_of(json_object_get(status, "connector"), "state");
+    const char *state = sluice_cli_connect_text(json_object_get(status, "connector"), "state");
     int all = strcmp(state, wanted) == 0;
     int failed = strcmp(state, "FAILED") == 0;
     json_array_foreach(tasks, i, task)
     {
-        const char *of_task = text_of(task, "state");
+        const char *of_task = sluice_cli_connect_text(task, "state");
         all &= strcmp(of_task, wanted) == 0;
         failed |= strcmp(of_task, "FAILED") == 0;
     }

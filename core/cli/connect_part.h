@@ -10,6 +10,9 @@
 /* By --connect or SLUICE_CONNECT_URL. Exit code, 0 = *out may be used (close it). */
 int sluice_cli_connect_open(struct sluice_cli *cli, struct sluice_connect_client **out);
 
+/* A text of an answer; "-" where there is none. Borrowed. */
+const char *sluice_cli_connect_text(const json_t *object, const char *key);
+
 /* Prints a connector's status (an answer of /connectors/NAME/status); with --json it becomes "connector" of the result.
  * Answers 1 when it or one of its tasks has failed, and prints why. */
 int sluice_cli_connect_show(struct sluice_cli *cli, const json_t *status);

@@ -294,10 +294,8 @@ static int is_ascii(struct sluice_bytes text)
 static sluice_status recode(const struct mssink_encoder *e, struct sluice_bytes text, uint8_t *out,
                             size_t room, size_t *size, struct sluice_error *err)
 {
-    char name[24] = "UTF-8"; /* which looks whether it is such */
-    if (e->type->code_page != CODE_PAGE_UTF8) {
-        (void)snprintf(name, sizeof name, "CP%d", e->type->code_page);
-    }
+    char name[24];
+    (void)snprintf(name, sizeof name, "CP%d", e->type->code_page);
     const iconv_t to = iconv_open(name, "UTF-8");
     if (to == (iconv_t)-1) {
         return sluice_error_set(err, SLUICE_E_UNSUPPORTED, 0,
@@ -322,7 +320,11 @@ static sluice_status recode(const struct mssink_encoder *e, struct sluice_bytes 
 static sluice_status put_chars(const struct mssink_encoder *e, struct sluice_bytes text,
                                uint8_t *out, size_t *size, struct sluice_error *err)
 {
-    if (is_ascii(text)) {
+    const int utf8 = e->type->code_page == CODE_PAGE_UTF8;
+    if (utf8 && sluice_utf8_check(text.data, text.size) != text.size) {
+        return refuse(e, SLUICE_TDS_MALFORMED, err);
+    }
+    if (utf8 || is_ascii(text)) {
         if (text.size > 0) {
             memcpy(out, text.data, text.size);
         }
